@@ -1,0 +1,84 @@
+"""Classical audio source separation: one transform, one verb, sources that sum to the mixture.
+
+>>> import dspsep
+>>> scene = dspsep.data.scenes.song(duration=2.0)
+>>> sources = dspsep.HPSS().separate(scene.mixture, scene.sample_rate)
+>>> list(sources)
+['harmonic', 'percussive']
+
+Names are imported when they are first used, so that importing the package costs little.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from dspsep import _registry
+from dspsep._version import __version__
+
+if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type checkers and editors
+    from dspsep import data, display, metrics, separators, testing
+    from dspsep._frozen_array import FrozenArray
+    from dspsep._parallel import get_num_threads, num_threads, set_num_threads
+    from dspsep.data.files import load, save
+    from dspsep.errors import BackendError, DspsepError, DspsepWarning, InputError
+    from dspsep.model import MaskModel, Model, load_model
+    from dspsep.pipeline import Pipeline, Split
+    from dspsep.refine.regroup import Regroup
+    from dspsep.separator import Progress, Refiner, Separator, SpectralSeparator, from_json
+    from dspsep.separators.hpss.median import HPSS, HPSSModel, hpss_masks
+    from dspsep.sources import Provenance, Sources
+    from dspsep.stft import STFT, Spectrogram
+
+__all__ = [
+    "HPSS",
+    "STFT",
+    "BackendError",
+    "DspsepError",
+    "DspsepWarning",
+    "FrozenArray",
+    "HPSSModel",
+    "InputError",
+    "MaskModel",
+    "Model",
+    "Pipeline",
+    "Progress",
+    "Provenance",
+    "Refiner",
+    "Regroup",
+    "Separator",
+    "Sources",
+    "SpectralSeparator",
+    "Spectrogram",
+    "Split",
+    "__version__",
+    "data",
+    "display",
+    "from_json",
+    "get_num_threads",
+    "hpss_masks",
+    "load",
+    "load_model",
+    "metrics",
+    "num_threads",
+    "save",
+    "separators",
+    "set_num_threads",
+    "testing",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _registry.PUBLIC:
+        value = _registry.load(_registry.PUBLIC[name])
+    elif name in _registry.MODULES:
+        value = importlib.import_module(f"dspsep.{name}")
+    else:
+        raise AttributeError(f"module 'dspsep' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,155 @@
+"""One thread pool for the kernels, and the one setting of how many threads it uses.
+
+Kernels release the GIL and are cut into jobs at places that do not depend on the number of threads:
+every number of threads gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any
+
+from dspsep import _checks
+
+__all__ = ["get_num_threads", "num_threads", "run", "set_num_threads"]
+
+_lock = threading.Lock()
+_setting: int | None = None
+_pools: dict[int, ThreadPoolExecutor] = {}
+_inside = threading.local()
+
+
+def set_num_threads(n_threads: int | None) -> None:
+    """Set how many threads the kernels of this process use.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        At least 1. None returns to the default: see `get_num_threads`.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> dspsep.set_num_threads(1)
+    >>> dspsep.get_num_threads()
+    1
+    >>> dspsep.set_num_threads(None)
+    """
+    global _setting
+    _setting = None if n_threads is None else _checks.integer("n_threads", n_threads, minimum=1)
+
+
+def get_num_threads() -> int:
+    """Return how many threads the kernels would use now.
+
+    Returns
+    -------
+    int
+        What `set_num_threads` set, else the environment variable ``DSPSEP_NUM_THREADS``, else the
+        smallest of: the processors this process may run on, the share that joblib gave its worker, and
+        the current limit of the BLAS libraries as threadpoolctl sees it.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> dspsep.get_num_threads() >= 1
+    True
+    """
+    if _setting is not None:
+        return _setting
+    environment = os.environ.get("DSPSEP_NUM_THREADS")
+    if environment:
+        try:
+            return _checks.integer("DSPSEP_NUM_THREADS", int(environment), minimum=1)
+        except ValueError:
+            return _checks.integer("DSPSEP_NUM_THREADS", environment, minimum=1)
+    limits = [_available_processors()]
+    # joblib's worker processes are told their share through this variable.
+    share = os.environ.get("NUMBA_NUM_THREADS", "")
+    if share.isdigit() and int(share) > 0:
+        limits.append(int(share))
+    limits.extend(_blas_limits())
+    return max(1, min(limits))
+
+
+@contextmanager
+def num_threads(n_threads: int | None) -> Iterator[None]:
+    """Use `n_threads` inside a ``with`` block, and what was set before after it."""
+    before = _setting
+    set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        set_num_threads(before)
+
+
+def run(function: Any, jobs: Iterable[tuple[Any, ...]]) -> None:
+    """Call ``function(*job)`` for every job, on the pool if that is worth it.
+
+    An error in a job is raised here, once all are done. Ctrl-C drops the jobs that have not begun.
+    """
+    jobs = list(jobs)
+    n_threads = 1 if len(jobs) < 2 or getattr(_inside, "job", False) else get_num_threads()
+    if n_threads == 1:
+        for job in jobs:
+            function(*job)
+        return
+    pool = _executor(n_threads)
+    futures = [pool.submit(_as_job, function, job) for job in jobs]
+    try:
+        wait(futures)
+        for future in futures:
+            future.result()
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _as_job(function: Callable[..., None], job: tuple[Any, ...]) -> None:
+    # A job that itself calls `run` must not wait for a place in the pool it occupies.
+    _inside.job = True
+    try:
+        function(*job)
+    finally:
+        _inside.job = False
+
+
+def _executor(n_threads: int) -> ThreadPoolExecutor:
+    # One pool for each size that was asked for, never shut down: another caller may be about to use it,
+    # and idle threads cost nothing.
+    with _lock:
+        if n_threads not in _pools:
+            _pools[n_threads] = ThreadPoolExecutor(n_threads, thread_name_prefix="dspsep")
+        return _pools[n_threads]
+
+
+def _forget_pools() -> None:
+    """In a forked child the pools' threads do not exist: make new ones when they are needed."""
+    global _lock
+    _lock = threading.Lock()
+    _pools.clear()
+    _inside.job = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pools)
+
+
+def _available_processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _blas_limits() -> list[int]:
+    import threadpoolctl
+
+    return [
+        int(library["num_threads"])
+        for library in threadpoolctl.threadpool_info()
+        if library["user_api"] == "blas" and library["num_threads"]
+    ]

@@ -1,0 +1,119 @@
+"""The one list of what there is: read by public names, command line, JSON, tests, docs and benchmarks.
+
+A new separator is added here in one line. Nothing is imported until it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from dspsep.errors import InputError
+
+__all__ = ["METHODS", "PUBLIC", "Method", "find_method", "load", "type_named"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A separator, as the registry knows it before it is imported."""
+
+    target: str
+    family: str
+    summary: str
+    min_channels: int = 1
+    max_channels: int | None = None
+    #: The names under default settings; None where only the data decide them.
+    source_names: tuple[str, ...] | None = None
+
+
+#: The separators, by class name.
+METHODS: dict[str, Method] = {
+    "HPSS": Method(
+        target="dspsep.separators.hpss.median:HPSS",
+        family="hpss",
+        summary="Harmonic-percussive separation by median filtering of the spectrogram",
+        source_names=("harmonic", "percussive"),
+    ),
+}
+
+#: Steps of a pipeline that are not separators by themselves.
+REFINERS: dict[str, str] = {
+    "Regroup": "dspsep.refine.regroup:Regroup",
+    "Split": "dspsep.pipeline:Split",
+}
+
+_COMPOSITIONS: dict[str, str] = {"Pipeline": "dspsep.pipeline:Pipeline"}
+
+_MODELS: dict[str, str] = {"HPSSModel": "dspsep.separators.hpss.median:HPSSModel"}
+
+#: What may appear by name in stored settings and models, and nothing else.
+_TYPES: dict[str, str] = {
+    **{name: method.target for name, method in METHODS.items()},
+    **REFINERS,
+    **_COMPOSITIONS,
+    **_MODELS,
+    "STFT": "dspsep.stft:STFT",
+}
+
+#: The names that `import dspsep` offers, and where each comes from.
+PUBLIC: dict[str, str] = {
+    **_TYPES,
+    "BackendError": "dspsep.errors:BackendError",
+    "DspsepError": "dspsep.errors:DspsepError",
+    "DspsepWarning": "dspsep.errors:DspsepWarning",
+    "FrozenArray": "dspsep._frozen_array:FrozenArray",
+    "InputError": "dspsep.errors:InputError",
+    "Model": "dspsep.model:Model",
+    "MaskModel": "dspsep.model:MaskModel",
+    "Progress": "dspsep.separator:Progress",
+    "Provenance": "dspsep.sources:Provenance",
+    "Refiner": "dspsep.separator:Refiner",
+    "Separator": "dspsep.separator:Separator",
+    "Sources": "dspsep.sources:Sources",
+    "SpectralSeparator": "dspsep.separator:SpectralSeparator",
+    "Spectrogram": "dspsep.stft:Spectrogram",
+    "from_json": "dspsep.separator:from_json",
+    "get_num_threads": "dspsep._parallel:get_num_threads",
+    "hpss_masks": "dspsep.separators.hpss.median:hpss_masks",
+    "load": "dspsep.data.files:load",
+    "load_model": "dspsep.model:load_model",
+    "num_threads": "dspsep._parallel:num_threads",
+    "save": "dspsep.data.files:save",
+    "set_num_threads": "dspsep._parallel:set_num_threads",
+}
+
+#: Modules that are public names themselves.
+MODULES = ("data", "display", "metrics", "separators", "testing")
+
+
+def load(target: str) -> Any:
+    """Import ``module:name`` and return it."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def type_named(name: object) -> Any:
+    """Return a registered class by its name; anything else is refused, not imported."""
+    if not isinstance(name, str) or name not in _TYPES:
+        raise InputError("type", f"one of {', '.join(sorted(_TYPES))}", repr(name)[:80])
+    return load(_TYPES[name])
+
+
+def is_registered(kind: type) -> bool:
+    """Tell whether `kind` is the class that its name is registered for."""
+    target = _TYPES.get(kind.__name__)
+    return target == f"{kind.__module__}:{kind.__qualname__}"
+
+
+def find_method(name: str) -> str:
+    """Return the registered spelling of a method's name: case, ``-`` and ``_`` do not count."""
+    wanted = _plain(name)
+    for registered in METHODS:
+        if _plain(registered) == wanted:
+            return registered
+    raise InputError("method", f"one of {', '.join(method.lower() for method in METHODS)}", repr(name)[:80])
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")

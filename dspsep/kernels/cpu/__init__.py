@@ -1,0 +1,9 @@
+"""Numba kernels for NumPy arrays, where they beat the best array expression (see `benchmarks/`)."""
+
+from __future__ import annotations
+
+from dspsep.kernels.cpu.masks import soft_mask
+from dspsep.kernels.cpu.medians import median_over_frequency, median_over_time
+from dspsep.kernels.cpu.transforms import istft, stft
+
+__all__ = ["istft", "median_over_frequency", "median_over_time", "soft_mask", "stft"]

@@ -1,0 +1,66 @@
+"""Ratio masks in one pass over two spectrograms, with no temporaries of their size."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dspsep import _parallel
+from dspsep._typing import Array
+from dspsep.kernels.cpu._jit import kernel, readonly
+
+__all__ = ["soft_mask"]
+
+_BLOCK = 2**18
+
+
+def soft_mask(values: Array, rival: Array, margin: float, power: float, tie: float) -> Array:
+    """See `dspsep.kernels.Kernels.soft_mask`."""
+    values, rival = readonly(values), readonly(rival)
+    mask = np.empty_like(values)
+    flat, flat_rival, flat_mask = values.reshape(-1), rival.reshape(-1), mask.reshape(-1)
+    real = values.dtype.type
+    smallest = np.finfo(values.dtype).tiny
+    jobs = [
+        (
+            flat[start : start + _BLOCK],
+            flat_rival[start : start + _BLOCK],
+            real(margin),
+            real(power),
+            real(tie),
+            smallest,
+            flat_mask[start : start + _BLOCK],
+        )
+        for start in range(0, flat.size, _BLOCK)
+    ]
+    _parallel.run(_soft_mask_squared if power == 2 else _soft_mask, jobs)
+    return mask
+
+
+@kernel
+def _soft_mask(
+    values: Array, rival: Array, margin: float, power: float, tie: float, smallest: float, mask: Array
+) -> None:
+    for i in range(values.size):
+        own, other = values[i], rival[i] * margin
+        # Divided by the larger of the two first, so that no power of them can overflow or vanish.
+        largest = own if own > other else other
+        if largest < smallest:
+            mask[i] = tie
+        else:
+            own, other = (own / largest) ** power, (other / largest) ** power
+            mask[i] = own / (own + other)
+
+
+@kernel
+def _soft_mask_squared(
+    values: Array, rival: Array, margin: float, _power: float, tie: float, smallest: float, mask: Array
+) -> None:
+    """Do the same for power 2, without a call of `pow` and without a branch."""
+    for i in range(values.size):
+        own, other = values[i], rival[i] * margin
+        largest = own if own > other else other
+        silent = largest < smallest
+        scale = 1 / (largest if largest > smallest else smallest)
+        own, other = own * scale, other * scale
+        ratio = own * own / (own * own + other * other + silent)
+        mask[i] = tie if silent else ratio

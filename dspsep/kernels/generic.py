@@ -1,0 +1,108 @@
+"""The kernels as array-API expressions: the reference, and what runs on any array library."""
+
+from __future__ import annotations
+
+from dspsep import _backend
+from dspsep._typing import Array, Namespace
+
+__all__ = ["istft", "median_over_frequency", "median_over_time", "soft_mask", "stft"]
+
+# Running medians gather `length` neighbours of every value before they sort; this bounds the gathered
+# values that exist at once (in float32: 64 MiB, and sorting doubles it).
+_GATHERED_VALUES = 2**24
+
+
+def stft(samples: Array, window: Array, hop_length: int, n_frames: int) -> Array:
+    """See `dspsep.kernels.Kernels.stft`."""
+    xp = _backend.namespace(samples, window)
+    n_channels, n_samples = samples.shape
+    n_fft = window.shape[0]
+    before = n_fft // 2
+    after = max(0, (n_frames - 1) * hop_length + n_fft - before - n_samples)
+    padded = xp.concat(
+        [_zeros(xp, samples, (n_channels, before)), samples, _zeros(xp, samples, (n_channels, after))], axis=1
+    )
+    starts = xp.arange(n_frames, device=samples.device) * hop_length
+    index = starts[:, None] + xp.arange(n_fft, device=samples.device)[None, :]
+    frames = xp.take(padded, xp.reshape(index, (-1,)), axis=1)
+    spectra: Array = xp.fft.rfft(xp.reshape(frames, (n_channels, n_frames, n_fft)) * window, axis=-1)
+    return spectra
+
+
+def istft(spectra: Array, mask: Array | None, window: Array, hop_length: int, weight: Array) -> Array:
+    """See `dspsep.kernels.Kernels.istft`."""
+    xp = _backend.namespace(spectra, window, weight)
+    n_fft, n_samples = window.shape[0], weight.shape[0]
+    if mask is not None:
+        spectra = spectra * mask
+    frames = xp.fft.irfft(spectra, n=n_fft, axis=-1) * window
+    n_channels, n_frames, _ = frames.shape
+    # A frame is cut into blocks of one hop: block r of frame t lands on block t + r of the output.
+    n_blocks = -(-n_fft // hop_length)
+    missing = n_blocks * hop_length - n_fft
+    if missing:
+        frames = xp.concat([frames, _zeros(xp, frames, (n_channels, n_frames, missing))], axis=-1)
+    blocks = xp.reshape(frames, (n_channels, n_frames, n_blocks, hop_length))
+    total = _zeros(xp, frames, (n_channels, n_frames + n_blocks - 1, hop_length))
+    for block in range(n_blocks):
+        total[:, block : block + n_frames, :] += blocks[:, :, block, :]
+    flat = xp.reshape(total, (n_channels, -1))
+    before = n_fft // 2
+    samples: Array = flat[:, before : before + n_samples]
+    if samples.shape[1] < n_samples:  # a hop longer than the window leaves the end to the padding
+        missing = n_samples - samples.shape[1]
+        samples = xp.concat([samples, _zeros(xp, frames, (n_channels, missing))], axis=1)
+    return samples / weight
+
+
+def median_over_time(values: Array, length: int) -> Array:
+    """See `dspsep.kernels.Kernels.median_over_time`."""
+    xp = _backend.namespace(values)
+    return _swap(xp, median_over_frequency(_swap(xp, values), length))
+
+
+def median_over_frequency(values: Array, length: int) -> Array:
+    """See `dspsep.kernels.Kernels.median_over_frequency`."""
+    xp = _backend.namespace(values)
+    n = values.shape[-1]
+    half = length // 2
+    position = xp.arange(-half, n + half, device=values.device)
+    folded = xp.remainder(position, 2 * n)
+    mirrored = xp.where(folded < n, folded, 2 * n - 1 - folded)
+    padded = xp.take(values, mirrored, axis=-1)
+    offsets = xp.arange(length, device=values.device)
+    step = max(1, _GATHERED_VALUES // (length * max(1, values.shape[0] * values.shape[1])))
+    columns = []
+    for start in range(0, n, step):
+        stop = min(start + step, n)
+        index = xp.arange(start, stop, device=values.device)[:, None] + offsets[None, :]
+        gathered = xp.take(padded, xp.reshape(index, (-1,)), axis=-1)
+        gathered = xp.reshape(gathered, (*values.shape[:-1], stop - start, length))
+        columns.append(xp.sort(gathered, axis=-1)[..., half])
+    medians: Array = xp.concat(columns, axis=-1)
+    return medians
+
+
+def soft_mask(values: Array, rival: Array, margin: float, power: float, tie: float) -> Array:
+    """See `dspsep.kernels.Kernels.soft_mask`."""
+    xp = _backend.namespace(values, rival)
+    scaled = rival * margin
+    # Both are divided by the larger first, so that no power of them can overflow or vanish. What is below
+    # the normal numbers cannot be divided by; separators scale their input so that it is never heard.
+    largest = xp.maximum(values, scaled)
+    silent = largest < xp.finfo(values.dtype).smallest_normal
+    largest = xp.where(silent, xp.ones_like(largest), largest)
+    own = (values / largest) ** power
+    other = (scaled / largest) ** power
+    total = xp.where(silent, xp.ones_like(own), own + other)
+    mask: Array = xp.where(silent, xp.full_like(own, tie), own / total)
+    return mask
+
+
+def _zeros(xp: Namespace, like: Array, shape: tuple[int, ...]) -> Array:
+    zeros: Array = xp.zeros(shape, dtype=like.dtype, device=like.device)
+    return zeros
+
+
+def _swap(xp: Namespace, values: Array) -> Array:
+    return xp.permute_dims(values, (0, 2, 1))  # type: ignore[no-any-return]

@@ -1,0 +1,98 @@
+"""Masks: arrays in [0, 1] that say which part of each spectrogram bin a source gets."""
+
+from __future__ import annotations
+
+from dspsep import _backend, _checks
+from dspsep._typing import Array
+from dspsep.errors import InputError
+from dspsep.kernels import kernels_for
+
+__all__ = ["hard_mask", "soft_mask"]
+
+
+def soft_mask(
+    values: Array, rival: Array, *, power: float = 1.0, margin: float = 1.0, tie: float = 0.5
+) -> Array:
+    """Return the share of `values` beside a rival, a Wiener-like ratio.
+
+    Parameters
+    ----------
+    values, rival : array
+        Non-negative and of one shape: what is wanted, and what competes with it.
+    power : float, default=1.0
+        Above 0. 1 weighs magnitudes, 2 energies; the larger, the harder the mask.
+    margin : float, default=1.0
+        The rival is multiplied by it first: above 1, masks of the two no longer sum to one, and what is
+        missing belongs to neither.
+    tie : float, default=0.5
+        The mask where both are zero, or below the smallest normal number of their type.
+
+    Returns
+    -------
+    array
+        ``values**power / (values**power + (margin * rival)**power)``, of the shape and precision of `values`.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ or a setting is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dspsep.masks import soft_mask
+    >>> soft_mask(np.array([3.0, 0.0]), np.array([1.0, 0.0]), power=2)
+    array([0.9, 0.5])
+    """
+    values, rival = _pair(values, rival)
+    return kernels_for(values).soft_mask(
+        values,
+        rival,
+        _checks.number("margin", margin, minimum=0, above=True),
+        _checks.number("power", power, minimum=0, above=True),
+        _checks.number("tie", tie, minimum=0),
+    )
+
+
+def hard_mask(values: Array, rival: Array, *, margin: float = 1.0) -> Array:
+    """Return 1 where `values` exceeds ``margin * rival``, else 0.
+
+    Parameters
+    ----------
+    values, rival : array
+        Non-negative and of one shape: what is wanted, and what competes with it.
+    margin : float, default=1.0
+        How many times larger than the rival `values` has to be.
+
+    Returns
+    -------
+    array
+        Of the shape and precision of `values`.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ or the margin is not above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dspsep.masks import hard_mask
+    >>> hard_mask(np.array([3.0, 1.0]), np.array([1.0, 1.0]))
+    array([1., 0.])
+    """
+    values, rival = _pair(values, rival)
+    xp = _backend.namespace(values)
+    margin = _checks.number("margin", margin, minimum=0, above=True)
+    mask: Array = xp.astype(values > rival * margin, values.dtype)
+    return mask
+
+
+def _pair(values: Array, rival: Array) -> tuple[Array, Array]:
+    values, rival = _backend.as_array("values", values), _backend.as_array("rival", rival)
+    xp = _backend.namespace(values, rival)
+    if values.shape != rival.shape:
+        raise InputError("rival", f"of the shape of values, {tuple(values.shape)}", f"{tuple(rival.shape)}")
+    if values.dtype not in (xp.float32, xp.float64):
+        values = xp.astype(values, xp.float64)
+    return values, xp.astype(rival, values.dtype, copy=False)

@@ -1,0 +1,319 @@
+"""The one verb: `separate`. What a separator is, and what spectral ones inherit.
+
+A separator is a frozen value: settings that are checked when it is made and never change. Everything that
+depends on the audio is an argument or a result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self, TypeAlias, cast
+
+from dspsep import _audio, _backend, _checks, _registry, _serial
+from dspsep._audio import Mixture
+from dspsep._typing import Array
+from dspsep._version import __version__
+from dspsep.errors import InputError, warn
+from dspsep.model import MaskModel, Model
+from dspsep.sources import Provenance, Sources
+from dspsep.stft import STFT, Spectrogram
+
+__all__ = ["Callback", "Progress", "Refiner", "Separator", "SpectralSeparator", "from_json"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What a callback is told.
+
+    Parameters
+    ----------
+    stage : str
+        What is being done, for example ``"transform"``, ``"fit"`` or the name of the source being made.
+    iteration : int
+        Steps of this stage that are done.
+    n_iterations : int or None
+        Steps that this stage has, where that is known.
+    loss : float or None
+        The objective, for iterative methods.
+    model : Model or None
+        What is learned so far.
+    """
+
+    stage: str
+    iteration: int = 0
+    n_iterations: int | None = None
+    loss: float | None = None
+    model: Model | None = None
+
+
+#: Called as work goes on. Returning True ends the iterations of the present stage: what was learned so far is
+#: used.
+Callback: TypeAlias = Callable[[Progress], bool | None]
+
+
+class _Settings:
+    """What separators and refiners share: they are values, and can be stored as text."""
+
+    def replace(self, **changes: Any) -> Self:
+        """Return the same with some settings changed.
+
+        Examples
+        --------
+        >>> from dspsep import HPSS
+        >>> HPSS(power=1.0).replace(margin=2.0) == HPSS(power=1.0, margin=2.0)
+        True
+        """
+        return cast("Self", dataclasses.replace(cast("Any", self), **changes))
+
+    def to_json(self) -> str:
+        """Return the settings as JSON.
+
+        Raises
+        ------
+        InputError
+            If a setting is a function, an array, or an object that dspsep does not know by name.
+
+        Examples
+        --------
+        >>> from dspsep import HPSS, from_json
+        >>> from_json(HPSS(margin=2.0).to_json()) == HPSS(margin=2.0)
+        True
+        """
+        return _serial.dumps(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return what `to_json` wrote, of this class or one derived from it.
+
+        Raises
+        ------
+        InputError
+            If the text is not JSON of dspsep, or describes something else.
+        """
+        value = _serial.loads(text)
+        if not isinstance(value, cls):
+            raise InputError("text", f"the JSON of a {cls.__name__}", f"that of a {type(value).__name__}")
+        return value
+
+
+class Separator(_Settings, ABC):
+    """Base class of everything that takes a mixture apart.
+
+    Subclasses are frozen, keyword-only dataclasses that check their settings in ``__post_init__``. Those that
+    mask one spectrogram derive from `SpectralSeparator`; others write `separate`.
+    """
+
+    @property
+    @abstractmethod
+    def source_names(self) -> tuple[str, ...] | None:
+        """The names of the sources, in order; None where only the data decide them."""
+
+    @abstractmethod
+    def separate(self, mixture: Array, sample_rate: float, *, callback: Callback | None = None) -> Sources:
+        """Take a mixture apart.
+
+        Parameters
+        ----------
+        mixture : array of shape (n_samples,) or (n_channels, n_samples)
+            Finite audio, NumPy or CuPy. Never changed. Integers are scaled as PCM.
+        sample_rate : float
+            In hertz.
+        callback : callable, optional
+            Called with a `Progress` as work goes on.
+
+        Returns
+        -------
+        Sources
+            They sum to the mixture, and each has its shape, precision and device.
+
+        Raises
+        ------
+        InputError
+            If the mixture cannot be worked on: the argument, what was seen, and what to do.
+        """
+
+    def __rshift__(self, step: Separator | Refiner | Mapping[str, Separator]) -> Separator:
+        """Return a `Pipeline`: this separator, then `step`."""
+        pipeline = _registry.load(_registry.PUBLIC["Pipeline"])
+        if isinstance(self, pipeline):
+            return cast("Separator", pipeline((*cast("Any", self).steps, step)))
+        return cast("Separator", pipeline((self, step)))
+
+    def provenance(self) -> Provenance:
+        """Return what `Sources` made by this separator say of how they came about."""
+        return Provenance(version=__version__, settings=repr(self), seed=getattr(self, "seed", None))
+
+
+class Refiner(_Settings, ABC):
+    """Base class of later steps of a pipeline: from sources to sources of the same mixture."""
+
+    @abstractmethod
+    def refine(self, mixture: Array, sources: Sources, *, callback: Callback | None = None) -> Sources:
+        """Return other sources that sum to `mixture`, made from `sources`, which do too."""
+
+    @abstractmethod
+    def names_after(self, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        """Return the names of the sources that come out when `names` go in (None: not known).
+
+        Raises
+        ------
+        InputError
+            If a name that this step refers to is not among `names`.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectralSeparator(Separator):
+    """Base class of separators that mask one spectrogram.
+
+    A subclass writes `fit` (from a spectrogram to a model with masks) and `source_names`; transform,
+    channels, precision, device, checks and resynthesis are inherited. The last source is what the others
+    leave of the mixture, so that the sources sum to it and one inverse transform is spared.
+
+    Parameters
+    ----------
+    stft : STFT, default=STFT(n_fft=2048, hop_length=512, window="hann")
+        The transform: 46 ms frames every 11.6 ms at 44.1 kHz.
+    """
+
+    stft: STFT = field(default_factory=STFT)
+
+    #: Fewer frames than this are too little to learn from: see `separate`.
+    min_frames: ClassVar[int] = 1
+    #: The channels that the method can work on.
+    min_channels: ClassVar[int] = 1
+    max_channels: ClassVar[int | None] = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.stft, STFT):
+            raise InputError("stft", "an STFT", repr(self.stft)[:80], "For example STFT(n_fft=2048).")
+
+    @abstractmethod
+    def fit(self, spectrogram: Spectrogram, *, callback: Callback | None = None) -> MaskModel:
+        """Learn a model from the spectrogram of a mixture.
+
+        Parameters
+        ----------
+        spectrogram : Spectrogram
+            Made by ``self.stft.forward``.
+        callback : callable, optional
+            Called with a `Progress` as work goes on.
+
+        Returns
+        -------
+        MaskModel
+            What was learned.
+        """
+
+    def separate(self, mixture: Array, sample_rate: float, *, callback: Callback | None = None) -> Sources:
+        """Take a mixture apart.
+
+        Parameters
+        ----------
+        mixture : array of shape (n_samples,) or (n_channels, n_samples)
+            Finite audio, NumPy or CuPy. Never changed. Integers are scaled as PCM.
+        sample_rate : float
+            In hertz.
+        callback : callable, optional
+            Called with a `Progress` before the transform, as the model is learned, and before each source.
+
+        Returns
+        -------
+        Sources
+            They sum to the mixture, and each has its shape, precision and device.
+
+        Raises
+        ------
+        InputError
+            If the mixture cannot be worked on: the argument, what was seen, and what to do.
+
+        Warns
+        -----
+        DspsepWarning
+            ``W_TOO_SHORT`` if there is too little to learn from: then one source is the mixture and the
+            others are silent.
+        """
+        rate = _checks.sample_rate(sample_rate)
+        audio = _audio.mixture_of(mixture, min_channels=self.min_channels, max_channels=self.max_channels)
+        n_frames = self.stft.n_frames(audio.samples.shape[1])
+        if n_frames < self.min_frames and self.source_names is not None:
+            return self._too_short(audio, rate, n_frames)
+        report = callback or _say_nothing
+        report(Progress(stage="transform"))
+        spectrogram = self.stft._forward(audio.samples, rate, audio.mono)
+        model = self.fit(spectrogram, callback=callback)
+        sources = self._resynthesise(audio, spectrogram, model, report)
+        return Sources(sources, rate, model, self.provenance())
+
+    def _resynthesise(
+        self, audio: Mixture, spectrogram: Spectrogram, model: MaskModel, report: Callback
+    ) -> dict[str, Array]:
+        *names, last = model.source_names
+        sources: dict[str, Array] = {}
+        remainder = audio.samples
+        masks = model.iter_masks(spectrogram)
+        for done, name in enumerate(names):
+            report(Progress(stage=name, iteration=done, n_iterations=len(names), model=model))
+            source = self.stft._inverse(spectrogram, next(masks))
+            remainder = remainder - source
+            sources[name] = audio.restore(source)
+        # A copy where nothing was taken away: what is returned is never the caller's own array.
+        sources[last] = audio.restore(remainder if names else _copy(remainder))
+        return sources
+
+    def _too_short(self, audio: Mixture, sample_rate: float, n_frames: int) -> Sources:
+        names = cast("tuple[str, ...]", self.source_names)
+        warn(
+            "W_TOO_SHORT",
+            f"{type(self).__name__} needs {self.min_frames} frames to learn from and the mixture has "
+            f"{n_frames}: one source is the mixture, the others are silent.",
+            stacklevel=4,
+        )
+        keeps = "background" if "background" in names else names[0]
+        xp = _backend.namespace(audio.samples)
+        sources = {
+            name: audio.restore(_copy(audio.samples) if name == keeps else xp.zeros_like(audio.samples))
+            for name in names
+        }
+        return Sources(sources, sample_rate, None, self.provenance())
+
+
+def from_json(text: str) -> Any:
+    """Return the separator, pipeline or refiner that `to_json` wrote.
+
+    Parameters
+    ----------
+    text : str
+        JSON. Only classes that dspsep knows by name are made, through their constructors.
+
+    Returns
+    -------
+    Separator or Refiner
+        Equal to the one that was stored.
+
+    Raises
+    ------
+    InputError
+        If the text is not JSON of dspsep.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> dspsep.from_json('{"type": "HPSS", "margin": 2.0}').source_names
+    ('harmonic', 'percussive', 'residual')
+    """
+    value = _serial.loads(text)
+    if not isinstance(value, (Separator, Refiner)):
+        raise InputError("text", "the JSON of a separator or a refiner", f"a {type(value).__name__}")
+    return value
+
+
+def _copy(samples: Array) -> Array:
+    return _backend.namespace(samples).asarray(samples, copy=True)  # type: ignore[no-any-return]
+
+
+def _say_nothing(_: Progress) -> None:
+    return None

@@ -1,0 +1,204 @@
+"""What a separation gives back: named sources, how they came about, and a notebook's comforts."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from dspsep import _audio, _backend, _checks
+from dspsep._typing import Array
+from dspsep.errors import InputError
+
+__all__ = ["Provenance", "Sources"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """How sources came about: enough to make them again, and no clock.
+
+    Parameters
+    ----------
+    version : str
+        The version of dspsep.
+    settings : str
+        The separator, as its `repr`: evaluating it gives the same separator.
+    seed : int or None, default=None
+        The seed of random starts; None where there are none.
+    gain : float, default=1.0
+        The one factor that all sources carry relative to the mixture, as a plain number. Separators
+        leave it at one; writing to a format that clips may lower it (see `Sources.save`).
+    """
+
+    version: str
+    settings: str
+    seed: int | None = None
+    gain: float = 1.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sources(Mapping[str, Array]):
+    """A read-only mapping from the name of a source to its audio.
+
+    Every separator returns one. The sources sum to the mixture, and each has the mixture's shape.
+    What a method gives to nobody is a source named ``residual``.
+
+    Parameters
+    ----------
+    audio : mapping of str to array
+        The sources, in order: each of shape (n_samples,) or (n_channels, n_samples), all alike.
+    sample_rate : float
+        In hertz.
+    model : Model, optional
+        What was learned, if the separator learns.
+    provenance : Provenance, optional
+        Version, settings and seed.
+
+    See Also
+    --------
+    Sources.from_dict : The same from plain arrays, checked.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dspsep import Sources
+    >>> sources = Sources.from_dict({"left": np.ones(8), "right": np.zeros(8)}, sample_rate=8000)
+    >>> list(sources), sources["left"].shape
+    (['left', 'right'], (8,))
+    """
+
+    audio: Mapping[str, Array]
+    sample_rate: float
+    model: Any = None
+    provenance: Provenance | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "audio", MappingProxyType(dict(self.audio)))
+
+    @classmethod
+    def from_dict(cls, audio: Mapping[str, Any], sample_rate: float) -> Sources:
+        """Make sources from arrays, for metrics, refiners and references.
+
+        Parameters
+        ----------
+        audio : mapping of str to array_like
+            Each of shape (n_samples,) or (n_channels, n_samples), all alike.
+        sample_rate : float
+            In hertz.
+
+        Returns
+        -------
+        Sources
+            The same arrays, integers scaled to floating point as in every separator.
+
+        Raises
+        ------
+        InputError
+            If there is none, if a name is not a non-empty string, or if the shapes, types or devices
+            differ.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Sources.from_dict({"drums": np.zeros((2, 100))}, 44100)
+        Sources(drums; 2 channels, 100 samples at 44100 Hz)
+        """
+        if not isinstance(audio, Mapping) or not audio:
+            raise InputError("audio", "a mapping of at least one name to its samples", repr(audio)[:60])
+        rate = _checks.sample_rate(sample_rate)
+        arrays: dict[str, Array] = {}
+        for name, values in audio.items():
+            check_source_name(name)
+            arrays[name] = _audio.samples_of(f"audio[{name!r}]", values)
+        first_name, first = next(iter(arrays.items()))
+        _backend.namespace(*arrays.values())
+        for name, array in arrays.items():
+            if array.shape != first.shape or array.dtype != first.dtype:
+                raise InputError(
+                    f"audio[{name!r}]",
+                    f"like audio[{first_name!r}], {tuple(first.shape)} of {first.dtype}",
+                    f"{tuple(array.shape)} of {array.dtype}",
+                )
+        return cls(arrays, rate)
+
+    def __getitem__(self, name: str) -> Array:
+        try:
+            return self.audio[name]
+        except KeyError:
+            raise KeyError(f"no source {name!r}; there are {', '.join(map(repr, self.audio))}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.audio)
+
+    def __len__(self) -> int:
+        return len(self.audio)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the sources, in order."""
+        return tuple(self.audio)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape that every source has."""
+        return tuple(next(iter(self.audio.values())).shape)
+
+    @property
+    def n_channels(self) -> int:
+        """The number of channels of every source."""
+        return self.shape[0] if len(self.shape) == 2 else 1
+
+    @property
+    def n_samples(self) -> int:
+        """The number of samples of every source."""
+        return self.shape[-1]
+
+    def mixture(self) -> Array:
+        """Return the sum of the sources: the mixture they came from."""
+        arrays = iter(self.audio.values())
+        total = next(arrays)
+        for array in arrays:
+            total = total + array
+        return total
+
+    def save(self, folder: str | Path, *, format: str = "wav") -> dict[str, Path]:
+        """Write each source to a file of its own in `folder`.
+
+        All are written with one common gain: 1, unless a source would clip in the format chosen. The
+        gain, the settings and the version go into ``provenance.json`` beside them.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made if it is not there.
+        format : {"wav", "flac", "ogg", "opus", "mp3"}, default="wav"
+            The container, which is also the extension. WAV holds 32-bit floating point and never
+            clips; FLAC holds 24 bits; the others are lossy.
+
+        Returns
+        -------
+        dict of str to Path
+            The file of each source.
+        """
+        files: Any = importlib.import_module("dspsep.data.files")
+        paths: dict[str, Path] = files.save_sources(self, folder, format=format)
+        return paths
+
+    def __reduce__(self) -> tuple[type[Sources], tuple[Any, ...]]:
+        # A mapping proxy cannot be pickled; the dict inside it can.
+        return type(self), (dict(self.audio), self.sample_rate, self.model, self.provenance)
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.audio)
+        channels = "mono" if len(self.shape) == 1 else f"{self.n_channels} channels"
+        return f"Sources({names}; {channels}, {self.n_samples} samples at {self.sample_rate:g} Hz)"
+
+
+def check_source_name(name: object) -> str:
+    """Return `name` if it can name a source: printable, not empty, at most 120 characters."""
+    if not isinstance(name, str) or not name or len(name) > 120 or not name.isprintable():
+        raise InputError("a source's name", "a printable string of 1 to 120 characters", repr(name)[:60])
+    return name

@@ -1,0 +1,47 @@
+"""Every separator keeps the contract."""
+
+from __future__ import annotations
+
+import pytest
+
+from dspsep import _registry
+from dspsep.pipeline import Pipeline
+from dspsep.refine.regroup import Regroup
+from dspsep.separators.hpss.median import HPSS
+from dspsep.stft import STFT
+from dspsep.testing import contract
+
+_SMALL = STFT(512)
+
+SEPARATORS = {
+    "hpss": (HPSS(), {}),
+    "hpss-margin": (HPSS(stft=_SMALL, margin=(1.5, 3.0), power=1.0), {}),
+    "hpss-hard": (HPSS(stft=STFT(510, 170, "blackman"), mask="hard"), {"precision_snr": 40}),
+    "hpss-physical": (HPSS(stft=_SMALL, harmonic_seconds=0.2, percussive_hertz=800.0, power=3.5), {}),
+    "pipeline": (
+        HPSS(stft=STFT(1024), margin=2.0)
+        >> {"percussive": HPSS(stft=STFT(256)), "residual": HPSS(stft=_SMALL) >> Regroup(all=["harmonic"])}
+        >> Regroup(drums=["percussive"], rest=["harmonic", "residual"]),
+        {},
+    ),
+}
+
+
+def _clauses():
+    return [
+        pytest.param(clause, id=f"{name}-{clause!r}")
+        for name, (separator, options) in SEPARATORS.items()
+        for clause in contract(separator, **options)
+    ]
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("clause", _clauses())
+def test_contract(clause):
+    clause()
+
+
+def test_every_registered_separator_is_tested():
+    tested = {type(separator).__name__ for separator, _ in SEPARATORS.values()}
+    assert set(_registry.METHODS) <= tested
+    assert Pipeline.__name__ in tested
