@@ -1,0 +1,1 @@
+"""Synthetic scenes, audio files and collections."""
