@@ -1,8 +1,78 @@
-"""The command line."""
+"""The command line: ``dspsep song.mp3`` takes a song apart.
+
+Whatever is registered appears here by itself: methods, their settings and their help come from the
+classes.
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections.abc import Sequence
 
-def main() -> int:
-    """Run."""
-    return 0
+from dspsep._version import __version__
+from dspsep.cli import _console, _demo, _info, _list, _separate
+from dspsep.errors import DspsepError
+
+__all__ = ["main"]
+
+_COMMANDS = (_separate, _list, _info, _demo)
+
+_DESCRIPTION = (
+    "Take audio apart into sources that sum to it. `dspsep song.mp3` is `dspsep separate song.mp3`."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the program's name. By default those of the process.
+
+    Returns
+    -------
+    int
+        The exit status: 0 if everything worked, 1 if a file could not be separated, 2 if the command makes
+        no sense, 130 after Ctrl-C.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser()
+    options = parser.parse_args(_with_command(given))
+    if not hasattr(options, "run"):
+        parser.print_help()
+        return 0
+    try:
+        with _console.notices():
+            status: int = options.run(options)
+    except DspsepError as error:
+        _console.complain(str(error))
+        return 2
+    except KeyboardInterrupt:
+        _console.complain("interrupted")
+        return 130
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
+        sys.stderr.close()
+        return 0
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dspsep", description=_DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"dspsep {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for command in _COMMANDS:
+        command.add_to(commands)
+    return parser
+
+
+def _with_command(arguments: list[str]) -> list[str]:
+    """Put ``separate`` before arguments that begin with no command: a file, or an option of its own."""
+    if not arguments or arguments[0] in (*_names(), "-h", "--help", "--version"):
+        return arguments
+    return ["separate", *arguments]
+
+
+def _names() -> list[str]:
+    return [command.NAME for command in _COMMANDS]

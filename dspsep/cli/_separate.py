@@ -1,0 +1,125 @@
+"""``dspsep separate``: files in, one folder of stems per file out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dspsep.cli import _console
+from dspsep.cli._settings import separator_from
+from dspsep.data import files
+from dspsep.errors import DspsepError
+from dspsep.separator import Separator
+
+__all__ = ["NAME", "add_to"]
+
+NAME = "separate"
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to a parser."""
+    parser = commands.add_parser(
+        NAME,
+        help="take audio files apart",
+        description="Take audio files apart: stems go to separated/METHOD/TRACK/SOURCE.wav.",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="audio: WAV, FLAC, OGG, Opus, MP3, AIFF …")
+    parser.add_argument("-m", "--method", default="hpss", help="see `dspsep list` (default: hpss)")
+    parser.add_argument(
+        "-p", "--param", action="append", default=[], metavar="NAME=VALUE",
+        help="a setting of the method, see `dspsep info METHOD`; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("-o", "--output", default="separated", metavar="FOLDER", help="default: separated")
+    parser.add_argument(
+        "-f", "--format", default="wav", choices=("wav", "flac", "ogg", "opus", "mp3"),
+        help="wav is 32-bit floating point (default), flac 24-bit, the others lossy",
+    )  # fmt: skip
+    parser.add_argument("--offset", type=float, default=0.0, metavar="SECONDS", help="start here")
+    parser.add_argument("--duration", type=float, metavar="SECONDS", help="take this much")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
+    parser.add_argument("--json", action="store_true", help="one JSON line per file instead of a table")
+    parser.set_defaults(run=run)
+
+
+@dataclass
+class _Outcome:
+    """What became of one file."""
+
+    file: str
+    folder: Path | None = None
+    sources: tuple[str, ...] = ()
+    seconds: float = 0.0
+    error: str | None = None
+
+
+def run(options: argparse.Namespace) -> int:
+    """Separate every file; a failed one is reported and the others go on."""
+    separator = separator_from(options.method, options.param)
+    folder = Path(options.output) / type(separator).__name__.lower()
+    outcomes: list[_Outcome] = []
+    taken: list[str] = []
+    with _console.Bar(len(options.files), quiet=options.quiet or options.json) as bar:
+        for file in options.files:
+            track = files.safe_file_name(Path(file).stem, taken)
+            taken.append(track)
+            bar.begin(Path(file).name)
+            outcome = _one(file, folder / track, separator, options, bar)
+            outcomes.append(outcome)
+            bar.done()
+            if options.json:
+                print(_as_json(outcome), flush=True)
+            elif outcome.error:
+                _console.complain(f"{file}: {outcome.error}")
+    failed = sum(outcome.error is not None for outcome in outcomes)
+    if not options.quiet and not options.json:
+        _summarise(outcomes, failed)
+    return 1 if failed else 0
+
+
+def _one(
+    file: str, folder: Path, separator: Separator, options: argparse.Namespace, bar: _console.Bar
+) -> _Outcome:
+    try:
+        bar.stage("reading")
+        mixture, rate = files.load(file, offset=options.offset, duration=options.duration)
+        sources = separator.separate(mixture, rate, callback=bar)
+        bar.stage("writing")
+        sources.save(folder, format=options.format)
+    except (DspsepError, OSError, MemoryError) as error:
+        reason = str(error) or type(error).__name__
+        return _Outcome(file, error=reason)
+    return _Outcome(file, folder, sources.names, sources.n_samples / sources.sample_rate)
+
+
+def _as_json(outcome: _Outcome) -> str:
+    return json.dumps(
+        {
+            "file": outcome.file,
+            "folder": None if outcome.folder is None else str(outcome.folder),
+            "sources": list(outcome.sources),
+            "seconds": round(outcome.seconds, 3),
+            "error": outcome.error,
+        }
+    )
+
+
+def _summarise(outcomes: list[_Outcome], failed: int) -> None:
+    done = [outcome for outcome in outcomes if outcome.error is None]
+    if done:
+        rows = [("file", "length", "sources", "folder")]
+        rows += [
+            (
+                _console.printable(Path(outcome.file).name),
+                f"{outcome.seconds:.1f} s",
+                ", ".join(outcome.sources),
+                _console.printable(str(outcome.folder)),
+            )
+            for outcome in done
+        ]
+        print(_console.table(rows))
+    if failed:
+        print(f"{failed} of {len(outcomes)} failed", file=sys.stderr)

@@ -1,0 +1,216 @@
+"""The command line, as a shell sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from dspsep import __version__
+from dspsep.cli import main
+from dspsep.metrics import si_sdr
+from tests.cases import case_names, real_case
+
+
+@pytest.fixture
+def song(tmp_path):
+    """Two seconds of a real song as a file, and its samples."""
+    case = real_case(case_names("b_")[0])
+    samples = case.mixture[:, : 2 * case.sample_rate]
+    path = tmp_path / "song.wav"
+    soundfile.write(path, samples.T, case.sample_rate, subtype="FLOAT")
+    return path, samples
+
+
+def stems_of(folder):
+    return {
+        path.stem: soundfile.read(path, dtype="float32")[0].T
+        for path in folder.iterdir()
+        if path.suffix != ".json"
+    }
+
+
+@pytest.mark.core
+def test_separate_writes_stems_that_sum_to_the_song(song, tmp_path, capsys):
+    path, samples = song
+    assert main(["separate", str(path), "-m", "hpss", "-o", str(tmp_path / "out")]) == 0
+    stems = stems_of(tmp_path / "out" / "hpss" / "song")
+    assert set(stems) == {"harmonic", "percussive"}
+    np.testing.assert_allclose(sum(stems.values()), samples, atol=5e-6 * np.abs(samples).max())
+    assert "song.wav" in capsys.readouterr().out
+
+
+@pytest.mark.core
+def test_a_file_alone_is_separated(song, tmp_path, monkeypatch):
+    path, _ = song
+    monkeypatch.chdir(tmp_path)
+    assert main([str(path)]) == 0
+    assert (tmp_path / "separated" / "hpss" / "song" / "percussive.wav").is_file()
+
+
+def test_settings_reach_the_separator(song, tmp_path):
+    path, _ = song
+    arguments = ["-p", "margin=1.5,3", "-p", "n_fft=1024", "-p", "mask=hard", "-o", str(tmp_path / "out")]
+    assert main([str(path), *arguments]) == 0
+    provenance = json.loads((tmp_path / "out" / "hpss" / "song" / "provenance.json").read_text())
+    for setting in ("margin=(1.5, 3)", "n_fft=1024, hop_length=256", "mask='hard'"):
+        assert setting in provenance["settings"]
+    assert set(provenance["files"]) == {"harmonic", "percussive", "residual"}
+
+
+def test_offset_and_duration_cut_the_song(song, tmp_path):
+    path, samples = song
+    rate = soundfile.info(path).samplerate
+    assert main([str(path), "--offset", "0.5", "--duration", "0.25", "-o", str(tmp_path / "out")]) == 0
+    total = sum(stems_of(tmp_path / "out" / "hpss" / "song").values())
+    expected = samples[:, rate // 2 : rate // 2 + rate // 4]
+    np.testing.assert_allclose(total, expected, atol=1e-5)
+
+
+def test_a_bad_file_is_reported_and_the_rest_go_on(song, tmp_path, capsys):
+    path, _ = song
+    bad = tmp_path / "bad.mp3"
+    bad.write_bytes(b"this is not music" * 50)
+    missing = tmp_path / "missing.wav"
+    status = main(["separate", str(bad), str(missing), str(path), "-o", str(tmp_path / "out")])
+    captured = capsys.readouterr()
+    assert status == 1
+    assert (tmp_path / "out" / "hpss" / "song" / "harmonic.wav").is_file()
+    assert "bad.mp3: path must be" in captured.err
+    assert "missing.wav: path must be" in captured.err
+    assert "2 of 3 failed" in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_tracks_of_one_name_do_not_overwrite_one_another(song, tmp_path):
+    path, samples = song
+    other = tmp_path / "other" / "song.wav"
+    other.parent.mkdir()
+    soundfile.write(other, -samples.T, soundfile.info(path).samplerate, subtype="FLOAT")
+    assert main([str(path), str(other), "-o", str(tmp_path / "out")]) == 0
+    folders = sorted((tmp_path / "out" / "hpss").iterdir())
+    assert len(folders) == 2
+    first, second = (sum(stems_of(folder).values()) for folder in folders)
+    np.testing.assert_allclose(first, -second, atol=1e-5)
+
+
+def test_json_is_one_line_for_every_file(song, tmp_path, capsys):
+    path, _ = song
+    missing = tmp_path / "missing.wav"
+    assert main([str(path), str(missing), "--json", "-o", str(tmp_path / "out")]) == 1
+    good, bad = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert good["sources"] == ["harmonic", "percussive"]
+    assert good["error"] is None
+    assert good["seconds"] == pytest.approx(2.0, abs=0.001)
+    assert "existing file" in bad["error"]
+
+
+def test_hostile_track_names_stay_in_the_output_folder(song, tmp_path, capsys):
+    path, _ = song
+    evil = tmp_path / "..\x1b[31m\u202ename.wav"
+    evil.write_bytes(path.read_bytes())
+    assert main([str(evil), "-o", str(tmp_path / "out")]) == 0
+    (folder,) = (tmp_path / "out" / "hpss").iterdir()
+    assert folder.parent == tmp_path / "out" / "hpss"
+    assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["info", "nothing"], "method must be one of hpss"),
+        (["x.wav", "-m", "nothing"], "method must be one of hpss"),
+        (["x.wav", "-p", "margin"], "--param must be NAME=VALUE"),
+        (["x.wav", "-p", "colour=2"], "--param must be one of harmonic_seconds"),
+        (["x.wav", "-p", "margin=0.5"], "margin must be a number of at least 1"),
+        (["x.wav", "-p", "n_fft=big"], "n_fft must be an integer"),
+    ],
+)
+def test_nonsense_is_explained_before_any_work(arguments, said, capsys):
+    assert main(arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_unknown_options_are_a_usage_error(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["separate", "--nonsense"])
+    assert caught.value.code == 2
+    capsys.readouterr()
+
+
+@pytest.mark.core
+def test_list_and_info_show_every_method(capsys):
+    assert main(["list"]) == 0
+    assert "harmonic, percussive" in capsys.readouterr().out
+    assert main(["info", "HPSS"]) == 0
+    out = capsys.readouterr().out
+    for word in ("harmonic_seconds", "margin", "FitzGerald", "n_fft"):
+        assert word in out
+
+
+def test_without_arguments_help_is_shown(capsys):
+    assert main([]) == 0
+    assert "separate" in capsys.readouterr().out
+
+
+def test_module_runs():
+    done = subprocess.run(
+        [sys.executable, "-m", "dspsep", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == f"dspsep {__version__}"
+
+
+def test_progress_stays_off_pipes(song, tmp_path):
+    path, _ = song
+    command = [sys.executable, "-m", "dspsep", str(path), "-o", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def test_demo_leaves_stems_scores_and_a_page(tmp_path, capsys):
+    folder = tmp_path / "demo"
+    assert main(["demo", "-o", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert "SI-SDR before" in out
+    stems = {
+        name: soundfile.read(folder / f"{name}.wav")[0].T for name in ("harmonic", "percussive", "mixture")
+    }
+    np.testing.assert_allclose(stems["harmonic"] + stems["percussive"], stems["mixture"], atol=5e-6)
+    assert si_sdr(stems["mixture"], stems["harmonic"]) > 0
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert page.count("<audio") == 3
+    gains = [
+        float(line.split()[5]) for line in out.splitlines() if line.startswith(("harmonic", "percussive"))
+    ]
+    assert len(gains) == 2
+    assert min(gains) > 1.0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_ends_promptly_and_leaves_nothing_half_written(tmp_path):
+    case = real_case(case_names("b_")[0])
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.tile(case.mixture, (1, 40)).T, case.sample_rate, subtype="FLOAT")
+    out = tmp_path / "out"
+    child = subprocess.Popen(
+        [sys.executable, "-m", "dspsep", str(path), "-o", str(out)], stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(2.0)
+    assert child.poll() is None
+    sent = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    _, stderr = child.communicate(timeout=20)
+    assert time.monotonic() - sent < 5.0
+    assert child.returncode == 130
+    assert "interrupted" in stderr
+    assert "Traceback" not in stderr
+    for written in out.rglob("*.wav"):
+        assert soundfile.info(written).frames == 40 * case.mixture.shape[1]
+    assert not list(out.rglob("*.part"))
