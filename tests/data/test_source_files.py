@@ -1,0 +1,204 @@
+"""Sets of sources as files, and names that stay in their folder."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dspsep._version import __version__
+from dspsep.data.files import load, safe_file_name, save_sources
+from dspsep.errors import DspsepError, DspsepWarning, InputError
+from dspsep.sources import Provenance, Sources
+from tests.data.test_files import tone
+from tests.data.test_files_whole import failing_write
+
+HOSTILE = [
+    "", " ", ".", "..", "...", "../x", "..\\x", "../../etc/passwd", "/etc/passwd", "/", "//",
+    "\\\\host\\share", "C:\\x", "C:x", "c:", "a/b", "a\\b", "a:b", "a*b", "a?b", "a|b", "a<b>", 'a"b',
+    "a\x00b", "\x00", "x\n", "x\r\ny", "\tx", "\x1b[31mred", "\x7f", "\u202e", "\u202egpj.exe",
+    "a\u200eb", "\u2066x\u2069", "\ufeffx", "\u2028", "\u3000", "\ud800", "CON", "con", "Con.txt",
+    "con .x", "NUL", "nul.tar.gz", "AUX", "PRN", "COM1", "com9.x", "LPT1", "COM¹", "CONIN$", "-rf",
+    "--help", "-", "~", "~root", ".hidden", "x.", "x ", "x. .", "a" * 300, "🎵" * 300, "é" * 300,
+    "e\u0301", "\u00e9", "音楽", "👨\u200d👩\u200d👧", "kick", "Kick", "KICK", "ß", "ss", "percussive/kick",
+    "percussive-kick", "$(reboot)", "`id`", "a;b", "%00", "..%2f", "x.wav", "😀", "\U000e0001", "\x85",
+]  # fmt: skip
+
+DEVICES = {"con", "prn", "aux", "nul", "conin$", "conout$"} | {
+    f"{p}{i}" for p in ("com", "lpt") for i in "0123456789¹²³"
+}
+
+
+def check(name: str) -> None:
+    assert 1 <= len(name) <= 100
+    assert len(name.encode("utf-8")) <= 200
+    assert name.isprintable()
+    assert not set(name) & set('/\\:*?"<>|')
+    assert name[0] not in " .-~"
+    assert name[-1] not in " ."
+    assert name.partition(".")[0].strip().casefold() not in DEVICES
+    assert unicodedata.is_normalized("NFC", name)
+
+
+@pytest.mark.core
+def test_hostile_names_become_safe_and_different():
+    assert len(HOSTILE) >= 60
+    taken: list[str] = []
+    for name in HOSTILE:
+        safe = safe_file_name(name, taken)
+        check(safe)
+        taken.append(safe)
+    assert len({unicodedata.normalize("NFC", name.casefold()) for name in taken}) == len(HOSTILE)
+
+
+@given(st.lists(st.text(max_size=150), max_size=6))
+def test_any_names_become_safe_and_different(names):
+    taken: list[str] = []
+    for name in names:
+        safe = safe_file_name(name, taken)
+        check(safe)
+        assert safe == safe_file_name(name, taken)
+        taken.append(safe)
+    assert len({name.casefold() for name in taken}) == len(names)
+
+
+@pytest.mark.parametrize("name", ["vocals", "Lead Vocals", "drums-1", "音楽", "😀", "a.b_c"])
+def test_ordinary_names_stay(name):
+    assert safe_file_name(name) == name
+
+
+def test_what_becomes_of_some():
+    assert safe_file_name("percussive/kick") == "percussive-kick"
+    assert safe_file_name("../x") == "x"
+    assert safe_file_name("e\u0301") == "\u00e9"
+    assert safe_file_name("CON").startswith("CON-")
+    assert safe_file_name("nul.tar.gz").startswith("nul-tar-gz-")
+    assert safe_file_name("percussive-kick", ["percussive-kick"]) != safe_file_name(
+        "percussive/kick", ["percussive-kick"]
+    )
+    taken = ["kick", safe_file_name("Kick", ["kick"])]
+    assert safe_file_name("Kick", taken) not in taken
+
+
+def sources_of(names, peak: float = 0.5, **kwargs) -> Sources:
+    audio = {
+        name: peak / (i + 1) * tone(2, 0.2, seed=i) / np.abs(tone(2, 0.2, seed=i)).max()
+        for i, name in enumerate(names)
+    }
+    return Sources.from_dict(audio, kwargs.pop("rate", 44100))
+
+
+@pytest.mark.core
+def test_a_set_and_its_record(tmp_path):
+    plain = sources_of(["percussive/kick", "percussive-kick", "Bass", "bass"])
+    sources = Sources(
+        plain.audio, plain.sample_rate, None, Provenance(version="9.9", settings="HPSS()", seed=7)
+    )
+    paths = save_sources(sources, tmp_path / "new" / "folder")
+    assert list(paths) == list(sources)
+    for name, path in paths.items():
+        assert path.parent == tmp_path / "new" / "folder"
+        np.testing.assert_array_equal(load(path)[0], sources[name])
+    record = json.loads((tmp_path / "new" / "folder" / "provenance.json").read_text(encoding="utf-8"))
+    assert record == {
+        "dspsep_version": "9.9",
+        "settings": "HPSS()",
+        "seed": 7,
+        "gain": 1.0,
+        "sample_rate": 44100,
+        "files": {name: path.name for name, path in paths.items()},
+    }
+    assert len(list((tmp_path / "new" / "folder").iterdir())) == 5
+
+
+def test_save_is_the_same(tmp_path):
+    paths = sources_of(["a"]).save(tmp_path, format="flac")
+    assert paths == {"a": tmp_path / "a.flac"}
+    record = json.loads((tmp_path / "provenance.json").read_text())
+    assert (record["dspsep_version"], record["settings"], record["seed"]) == (__version__, None, None)
+
+
+def test_mono_sources(tmp_path):
+    sources = Sources.from_dict({"a": np.ones(10), "b": -np.ones(10)}, 8000)
+    assert load(save_sources(sources, tmp_path)["b"])[0].tolist() == [[-1.0] * 10]
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("format", ["flac", "aiff", "ogg", "mp3"])
+def test_one_gain_for_all_where_one_would_clip(tmp_path, format):
+    sources = sources_of(["a", "b", "c"], peak=3.7)
+    paths = save_sources(sources, tmp_path, format=format)
+    gain = json.loads((tmp_path / "provenance.json").read_text())["gain"]
+    assert gain == pytest.approx((1 - 2**-15) / 3.7, rel=1e-6)
+    for name, path in paths.items():
+        written = load(path)[0]
+        measured = np.vdot(written, sources[name]) / np.vdot(sources[name], sources[name])
+        assert measured == pytest.approx(gain, rel=1e-5 if format in ("flac", "aiff") else 0.02)
+    if format == "flac":
+        assert np.abs(load(paths["a"])[0]).max() == pytest.approx(1 - 2**-15, abs=2**-22)
+        total = sum(load(path)[0] for path in paths.values())
+        np.testing.assert_allclose(total / gain, sources.mixture(), atol=3 * 3.7 * 2**-22)
+
+
+def test_gains_multiply(tmp_path):
+    plain = sources_of(["a"], peak=2.0)
+    sources = Sources(plain.audio, 44100, None, Provenance(version="1", settings="", gain=0.5))
+    save_sources(sources, tmp_path, format="flac")
+    gain = json.loads((tmp_path / "provenance.json").read_text())["gain"]
+    assert gain == pytest.approx(0.25 * (1 - 2**-15), rel=1e-6)
+
+
+def test_wav_keeps_what_is_beyond_full_scale(tmp_path):
+    sources = sources_of(["a"], peak=3.7)
+    np.testing.assert_array_equal(load(save_sources(sources, tmp_path)["a"])[0], sources["a"])
+
+
+def test_opus_says_once_that_it_resampled(tmp_path):
+    with pytest.warns(DspsepWarning, match="W_RESAMPLED") as caught:
+        paths = save_sources(sources_of(["a", "b"]), tmp_path, format="opus")
+    assert len(caught) == 1
+    assert json.loads((tmp_path / "provenance.json").read_text())["sample_rate"] == 48000
+    assert load(paths["b"])[0].shape == (2, 9600)
+
+
+def test_a_failed_set_has_whole_files_and_no_record(tmp_path, monkeypatch):
+    save_sources(sources_of(["a", "b"]), tmp_path)
+    monkeypatch.setattr(soundfile.SoundFile, "write", failing_write(after=1))
+    with pytest.raises(DspsepError, match="could not be written"):
+        save_sources(sources_of(["a", "b"], peak=0.25), tmp_path)
+    monkeypatch.undo()
+    # The first is new, the second is still the old one, and the old record no longer vouches for both.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "b.wav"]
+    assert np.abs(load(tmp_path / "a.wav")[0]).max() == pytest.approx(0.25)
+    assert np.abs(load(tmp_path / "b.wav")[0]).max() == pytest.approx(0.25)
+
+
+def test_non_finite_sources_are_refused_before_any_is_written(tmp_path):
+    bad = np.zeros(10)
+    bad[3] = np.nan
+    with pytest.raises(InputError, match=r"sources\['b'\] must be finite"):
+        save_sources(Sources.from_dict({"a": np.zeros(10), "b": bad}, 8000), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("sources", "folder", "format", "name"),
+    [
+        ({"a": np.zeros(9)}, "x", "wav", "sources"),
+        (sources_of(["a"]), "x", "m4a", "format"),
+        (sources_of(["a"]), "x", ".wav", "format"),
+        (sources_of(["a"]), "file", "wav", "folder"),
+        (sources_of(["a"]), "file/x", "wav", "folder"),
+        (sources_of(["a"], rate=96000), "x", "mp3", "sample_rate"),
+    ],
+)
+def test_wrong_arguments_are_named(tmp_path, sources, folder, format, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError) as caught:
+        save_sources(sources, tmp_path / folder, format=format)
+    assert caught.value.name == name
