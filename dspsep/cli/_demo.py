@@ -63,13 +63,20 @@ def run(options: argparse.Namespace) -> int:
         sample_rate=scene.sample_rate,
         title="A song taken apart",
         intro=_INTRODUCTION,
-        scores=scores,
+        scores={
+            name: {
+                "SI-SDR of the mixture (dB)": before,
+                "SI-SDR of the estimate (dB)": after,
+                "improvement (dB)": after - before,
+            }
+            for name, (before, after) in scores.items()
+        },
         settings=repr(separator),
         version=__version__,
+        reproduce=f"dspsep demo --seed {options.seed}",
     )
     rows = [("source", "SI-SDR before", "after", "gain", "file")]
-    for name, score in scores.items():
-        before, after = score["before"], score["after"]
+    for name, (before, after) in scores.items():
         cells = (f"{before:.1f} dB", f"{after:.1f} dB", f"{after - before:+.1f} dB")
         rows.append((name, *cells, _console.printable(str(paths[name]))))
     print(_console.table(rows))
@@ -77,8 +84,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def score_against(truth: Sources, mixture: Array, estimates: Sources) -> dict[str, dict[str, float]]:
-    """Return the SI-SDR of harmonic and percussive parts, of the mixture itself and of the estimates."""
+def score_against(truth: Sources, mixture: Array, estimates: Sources) -> dict[str, tuple[float, float]]:
+    """Return the SI-SDR of the mixture and of the estimate, for the harmonic and the percussive part."""
     from dspsep.metrics import si_sdr
 
     references = {
@@ -86,6 +93,6 @@ def score_against(truth: Sources, mixture: Array, estimates: Sources) -> dict[st
         "percussive": np.sum([truth[name] for name in _DRUMS], axis=0),
     }
     return {
-        name: {"before": si_sdr(reference, mixture), "after": si_sdr(reference, estimates[name])}
+        name: (si_sdr(reference, mixture), si_sdr(reference, estimates[name]))
         for name, reference in references.items()
     }
