@@ -1,0 +1,12 @@
+"""Pictures and pages: what a separation looks and sounds like.
+
+`plot_spectrogram` draws one spectrogram; `write_page` makes one HTML file to listen to, look at and pass on.
+matplotlib, soundfile and Pillow are imported when something is drawn or written, not before.
+"""
+
+from __future__ import annotations
+
+from dspsep.display.page import write_page
+from dspsep.display.spectrogram import plot_spectrogram
+
+__all__ = ["plot_spectrogram", "write_page"]

@@ -1,0 +1,131 @@
+"""HTML in which escaping is the rule: every string is text, unless `element` made it."""
+
+from __future__ import annotations
+
+import html
+import math
+import os
+import secrets
+from importlib import resources
+from pathlib import Path
+
+__all__ = ["Markup", "document", "element", "number", "signed", "write"]
+
+_VOID = {"img", "link", "meta"}
+
+_POLICY = (
+    "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+#: Characters that reorder the text around them, and so can make a name look like another.
+_REORDERING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
+
+
+class Markup(str):
+    """HTML as `element` returns it. Any other string is text."""
+
+    __slots__ = ()
+
+
+def _is_harmful(code: int) -> bool:
+    control = (code < 0x20 and code not in (0x09, 0x0A)) or 0x7F <= code < 0xA0
+    surrogate = 0xD800 <= code < 0xE000  # has no UTF-8: the page could not be written
+    return control or surrogate or code in _REORDERING
+
+
+def _escape(text: str) -> str:
+    """Return `text` so that HTML shows it as it is, in elements and in quoted attributes."""
+    visible = "".join("\ufffd" if _is_harmful(ord(character)) else character for character in text)
+    return html.escape(visible, quote=True)
+
+
+def element(tag: str, *children: str, **attributes: str | float | bool) -> Markup:
+    """Return an element: children that are not `Markup` are escaped, and so is every attribute.
+
+    A trailing underscore in an attribute's name is dropped (``class_``), others become dashes
+    (``aria_label``). True writes the name alone, False nothing.
+    """
+    opening = tag
+    for name, value in attributes.items():
+        plain = name.rstrip("_").replace("_", "-")
+        if value is True:
+            opening += f" {plain}"
+        elif value is not False:
+            opening += f' {plain}="{_escape(str(value))}"'
+    if tag in _VOID:
+        return Markup(f"<{opening}>")
+    content = "".join(child if isinstance(child, Markup) else _escape(child) for child in children)
+    return Markup(f"<{opening}>{content}</{tag}>")
+
+
+def document(title: str, *body: Markup) -> str:
+    """Return a page that may show its own pictures and play its own sounds, and nothing else."""
+    css = resources.files("dspsep.display").joinpath("page.css").read_text(encoding="utf-8")
+    head = [
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", title),
+        element("link", rel="icon", href="data:,"),  # or browsers ask the server for one
+        element("style", Markup(f"\n{css}")),
+    ]
+    lines = [
+        "<!DOCTYPE html>",
+        '<html lang="en">',
+        "<head>",
+        *head,
+        "</head>",
+        "<body>",
+        *body,
+        "</body>",
+        "</html>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def number(value: float, digits: int = 2) -> str:
+    """Return a number as it is printed in a text: true minus sign, ∞, and a dash where there is none.
+
+    Examples
+    --------
+    >>> number(-3.14159), number(float("inf")), number(float("nan"))
+    ('−3.14', '∞', '–')
+    """
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    rounded = f"{value:.{digits}f}"
+    if float(rounded) == 0:
+        rounded = rounded.lstrip("-")
+    return rounded.replace("-", "−")
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """Return a number with its sign, also where it is positive.
+
+    Examples
+    --------
+    >>> signed(2.0), signed(-2.0), signed(0.0)
+    ('+2.00', '−2.00', '0.00')
+    """
+    text = number(value, digits)
+    has_none = text[0] in "−–" or text.strip("0.") == ""
+    return text if has_none else f"+{text}"
+
+
+def write(path: Path, page: str) -> None:
+    """Write a page so that there is a whole one under its name at any time, the old or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, because only within a file system is replacing a file one step.
+    temporary = path.with_name(f".{path.name[:40]}-{secrets.token_hex(6)}.part")
+    try:
+        with temporary.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(page)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
