@@ -64,13 +64,14 @@ def _tile_over_time(
     for group in range(first_bin, min(first_bin + 8 * _LANES, n_freqs), _LANES):
         lanes = min(_LANES, n_freqs - group)
         for row in range(padded.shape[0]):
-            source = _mirror(start - half + row, n_frames)
+            source = values[_mirror(start - half + row, n_frames), group : group + lanes]
             for lane in range(lanes):
-                padded[row, lane] = values[source, group + lane]
+                padded[row, lane] = source[lane]
         _slide(padded, length, out)
         for row in range(stop - start):
+            target = medians[start + row, group : group + lanes]
             for lane in range(lanes):
-                medians[start + row, group + lane] = out[row, lane]
+                target[lane] = out[row, lane]
 
 
 @kernel
@@ -82,16 +83,20 @@ def _tile_over_frequency(
     half = length // 2
     padded = np.zeros((stop - start + length - 1, _LANES), values.dtype)
     out = np.empty((stop - start, _LANES), values.dtype)
+    positions = np.empty(padded.shape[0], np.int64)
+    for row in range(padded.shape[0]):
+        positions[row] = _mirror(start - half + row, n_freqs)
     for group in range(first_frame, min(first_frame + 8 * _LANES, n_frames), _LANES):
         lanes = min(_LANES, n_frames - group)
-        for row in range(padded.shape[0]):
-            source = _mirror(start - half + row, n_freqs)
-            for lane in range(lanes):
-                padded[row, lane] = values[group + lane, source]
+        for lane in range(lanes):
+            source = values[group + lane]
+            for row in range(padded.shape[0]):
+                padded[row, lane] = source[positions[row]]
         _slide(padded, length, out)
         for lane in range(lanes):
+            target = medians[group + lane, start:stop]
             for row in range(stop - start):
-                medians[group + lane, start + row] = out[row, lane]
+                target[row] = out[row, lane]
 
 
 @kernel

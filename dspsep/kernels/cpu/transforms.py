@@ -102,5 +102,10 @@ def _overlap_add(frames: Array, window: Array, hop_length: int, offset: int, out
     """Add windowed frames to `out`, the first one at `offset`; what falls outside is dropped."""
     for frame in range(frames.shape[0]):
         start = offset + frame * hop_length
-        for i in range(max(0, -start), min(window.size, out.size - start)):
-            out[start + i] += window[i] * frames[frame, i]
+        begin, end = max(0, -start), min(window.size, out.size - start)
+        if begin < end:
+            # Slices first: an index that numba cannot prove to be positive keeps the loop from vectorising.
+            target, values = out[start + begin : start + end], frames[frame, begin:end]
+            weights = window[begin:end]
+            for i in range(target.size):
+                target[i] += weights[i] * values[i]
