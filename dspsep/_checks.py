@@ -14,11 +14,16 @@ from dspsep.errors import InputError
 __all__ = ["choice", "integer", "number", "sample_rate"]
 
 
-def integer(name: str, value: object, *, minimum: int, remedy: str = "") -> int:
-    """Return `value` as an int of at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < minimum:
-        raise InputError(name, f"an integer of at least {minimum}", repr(value), remedy)
-    return int(value)
+def integer(name: str, value: object, *, minimum: int, maximum: int | None = None, remedy: str = "") -> int:
+    """Return `value` as an int of at least `minimum` and at most `maximum`."""
+    valid = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if valid:
+        whole = int(value)  # type: ignore[call-overload]  # checked by isinstance just above
+        valid = whole >= minimum and (maximum is None or whole <= maximum)
+    if not valid:
+        upper = "" if maximum is None else f" and at most {maximum}"
+        raise InputError(name, f"an integer of at least {minimum}{upper}", _brief(value), remedy)
+    return int(whole)
 
 
 def number(
@@ -26,22 +31,25 @@ def number(
     value: object,
     *,
     minimum: float = -math.inf,
+    maximum: float = math.inf,
     above: bool = False,
-    allow_inf: bool = False,
     remedy: str = "",
 ) -> float:
-    """Return `value` as a float of at least `minimum` (more than it, if `above`)."""
+    """Return `value` as a finite float, at least `minimum` (more than it, if `above`), at most `maximum`."""
     valid = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if valid:
-        real = float(value)  # type: ignore[arg-type]  # checked by isinstance just above
-        valid = not math.isnan(real) and (allow_inf or not math.isinf(real))
-        valid = valid and (real > minimum if above else real >= minimum)
+        try:
+            real = float(value)  # type: ignore[arg-type]  # checked by isinstance just above
+        except OverflowError:  # an integer beyond all floats
+            real = math.inf
+        valid = math.isfinite(real) and real <= maximum and (real > minimum if above else real >= minimum)
     if not valid:
         if math.isinf(minimum):
             requirement = "a finite number"
         else:
             requirement = f"a number {'above' if above else 'of at least'} {minimum:g}"
-        raise InputError(name, requirement, repr(value), remedy)
+        upper = "" if math.isinf(maximum) else f" and at most {maximum:g}"
+        raise InputError(name, requirement + upper, _brief(value), remedy)
     return real
 
 
@@ -51,6 +59,14 @@ def choice(name: str, value: object, options: Collection[str]) -> str:
         listed = ", ".join(repr(option) for option in options)
         raise InputError(name, f"one of {listed}", repr(value))
     return value
+
+
+def _brief(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to print integers of more than 4300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def sample_rate(value: object, name: str = "sample_rate") -> float:

@@ -26,7 +26,7 @@ from dspsep import _backend, _checks
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.kernels import kernels_for
-from dspsep.masks import hard_mask, soft_mask
+from dspsep.masks import MAX_MARGIN, MAX_POWER, magnitudes
 from dspsep.model import MaskModel
 from dspsep.separator import Callback, Progress, SpectralSeparator
 from dspsep.stft import Spectrogram
@@ -37,6 +37,8 @@ Mask = Literal["soft", "hard"]
 Margin = float | tuple[float, float]
 
 _DEFAULT_LENGTH = 31
+# Longer medians than this many frames or bins are a slip of units, and would fill the memory.
+_MAX_LENGTH = 100_000
 
 
 @final
@@ -64,10 +66,10 @@ class HPSS(SpectralSeparator):
     mask : {"soft", "hard"}, default="soft"
         Whether a bin is shared, or given to one part alone.
     power : float, default=2.0
-        The exponent p of soft masks: 2 compares energies, 1 magnitudes.
+        The exponent p of soft masks, above 0 and at most 1000: 2 compares energies, 1 magnitudes.
     margin : float or tuple of two floats, default=1.0
         How many times its rival a part must be to win a bin: one number, or (harmonic, percussive). At least
-        1. Above 1 the masks are stricter and what neither wins is the ``residual``.
+        1, at most a million. Above 1 the masks are stricter and what neither wins is the ``residual``.
 
     Raises
     ------
@@ -160,8 +162,8 @@ class HPSS(SpectralSeparator):
         if self.percussive_hertz is not None:
             percussive = spectrogram.n_bins_in(self.percussive_hertz)
         model = HPSSModel(
-            harmonic_frames=_odd(_DEFAULT_LENGTH if harmonic is None else harmonic),
-            percussive_bins=_odd(_DEFAULT_LENGTH if percussive is None else percussive),
+            harmonic_frames=_length("harmonic_seconds", harmonic, "frames"),
+            percussive_bins=_length("percussive_hertz", percussive, "bins"),
             mask=self.mask,
             power=self.power,
             margin=self.margin,
@@ -278,17 +280,9 @@ def hpss_masks(
     _check_length("harmonic_seconds", None, "harmonic_frames", harmonic_frames)
     _check_length("percussive_hertz", None, "percussive_bins", percussive_bins)
     _check_masking(mask, power, margin)
-    V = _backend.as_array("V", V)
-    xp = _backend.namespace(V)
+    V = magnitudes("V", V)
     if V.ndim not in (2, 3) or 0 in V.shape:
         raise InputError("V", "of shape (n_freqs, n_frames) or with channels first", f"{tuple(V.shape)}")
-    if xp.isdtype(V.dtype, "complex floating"):
-        raise InputError("V", "magnitudes", f"dtype {V.dtype}", "Take the absolute value of the spectrum.")
-    if V.dtype not in (xp.float32, xp.float64):
-        V = xp.astype(V, xp.float64)
-    lowest = _backend.scalar(xp.min(V))
-    if not lowest >= 0:  # `not >=` also catches NaN
-        raise InputError("V", "not negative", f"a smallest value of {lowest:g}")
     channels = V if V.ndim == 3 else V[None, :, :]
     masks = _iter_masks(channels, _odd(harmonic_frames), _odd(percussive_bins), mask, power, margin)
     harmonic, percussive = next(masks), next(masks)
@@ -299,7 +293,8 @@ def _iter_masks(
     V: Array, harmonic_frames: int, percussive_bins: int, mask: Mask, power: float, margin: Margin
 ) -> Iterator[Array]:
     """Yield the harmonic and the percussive mask of V (n_channels, n_freqs, n_frames)."""
-    swap = _backend.namespace(V).permute_dims
+    xp = _backend.namespace(V)
+    swap = xp.permute_dims
     frame_major = swap(V, (0, 2, 1))
     kernels = kernels_for(V)
     H = kernels.median_over_time(frame_major, harmonic_frames)
@@ -309,10 +304,11 @@ def _iter_masks(
     # Where both medians are zero, a mask that must share everything out gives each half.
     tie = 0.5 if margin_h == margin_p == 1 else 0.0
     for values, rival, factor in ((H, P, margin_h), (P, H, margin_p)):
+        # What `soft_mask` and `hard_mask` do, without their look at every value.
         if mask == "soft":
-            shares = soft_mask(values, rival, power=power, margin=factor, tie=tie)
+            shares = kernels.soft_mask(values, rival, factor, power, tie)
         else:
-            shares = hard_mask(values, rival, margin=factor)
+            shares = xp.astype(values > rival * factor, values.dtype)
         yield swap(shares, (0, 2, 1))
 
 
@@ -326,6 +322,15 @@ def _margins(margin: Margin) -> tuple[float, float]:
     return margin if isinstance(margin, tuple) else (margin, margin)
 
 
+def _length(name: str, length: int | None, unit: str) -> int:
+    """Return the odd length of a median; `name` is the setting that it may have been converted from."""
+    if length is None:
+        return _DEFAULT_LENGTH
+    if length > _MAX_LENGTH:
+        raise InputError(name, f"at most {_MAX_LENGTH} {unit} of this transform", f"{length} {unit}")
+    return _odd(length)
+
+
 def _odd(length: int) -> int:
     return length + 1 if length % 2 == 0 else length
 
@@ -334,15 +339,17 @@ def _check_length(name: str, length: float | None, count_name: str, count: int |
     if length is not None and count is not None:
         raise InputError(f"{name} and {count_name}", "given one at a time", "both", "Leave one of them out.")
     if length is not None:
-        _checks.number(name, length, minimum=0, above=True)
+        _checks.number(name, length, minimum=0, above=True, maximum=1e6)
     if count is not None:
-        _checks.integer(count_name, count, minimum=1)
+        _checks.integer(count_name, count, minimum=1, maximum=_MAX_LENGTH)
 
 
 def _check_masking(mask: object, power: object, margin: object) -> None:
     _checks.choice("mask", mask, ("soft", "hard"))
-    _checks.number("power", power, minimum=0, above=True, remedy='mask="hard" is the limit of large powers.')
+    remedy = 'mask="hard" is the limit of large powers.'
+    _checks.number("power", power, minimum=0, above=True, maximum=MAX_POWER, remedy=remedy)
     if isinstance(margin, tuple) and len(margin) != 2:
         raise InputError("margin", "one number or two, (harmonic, percussive)", repr(margin))
     for value in margin if isinstance(margin, tuple) else (margin,):
-        _checks.number("margin", value, minimum=1, remedy="1 is the plain separation, 2 a strict one.")
+        remedy = "1 is the plain separation, 2 a strict one."
+        _checks.number("margin", value, minimum=1, maximum=MAX_MARGIN, remedy=remedy)
