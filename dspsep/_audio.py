@@ -15,7 +15,15 @@ from dspsep import _backend
 from dspsep._typing import Array
 from dspsep.errors import InputError
 
-__all__ = ["Mixture", "check_shape", "mixture_of", "samples_of"]
+__all__ = [
+    "Mixture",
+    "check_shape",
+    "finite_samples_of",
+    "mixture_of",
+    "safe_exponent",
+    "samples_of",
+    "times_power_of_two",
+]
 
 #: Integer formats that audio comes in, the floating type that holds them without loss, and full scale.
 _INTEGER_SCALE = {
@@ -57,8 +65,8 @@ class Mixture:
     def restore(self, samples: Array) -> Array:
         """Return a source (n_channels, n_samples) in the caller's shape and scale."""
         if self.exponent:
-            samples = _times_power_of_two(samples, -self.exponent)
-        return samples[0] if self.mono else samples
+            samples = times_power_of_two(samples, -self.exponent)
+        return samples[0, ...] if self.mono else samples
 
 
 def samples_of(name: str, audio: object) -> Array:
@@ -105,11 +113,9 @@ def mixture_of(
     """
     samples, mono, peak = finite_samples_of(name, audio)
     _check_channels(name, samples.shape[0], min_channels, max_channels)
-    exponent = 0
-    if peak and not _PEAK_BOUNDS[0] <= peak <= _PEAK_BOUNDS[1]:
-        _, power = math.frexp(peak)
-        exponent = -power
-        samples = _times_power_of_two(samples, exponent)
+    exponent = safe_exponent(peak)
+    if exponent:
+        samples = times_power_of_two(samples, exponent)
         peak = math.ldexp(peak, exponent)
     return Mixture(samples, mono, exponent, peak)
 
@@ -164,7 +170,8 @@ def _to_floating(name: str, array: Array) -> Array:
         single: Array = xp.astype(array, xp.float32)
         return single
     if kind in ("float96", "float128", "longdouble"):
-        double: Array = array.astype(np.float64)
+        with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
+            double: Array = array.astype(np.float64)
         return double
     if kind in _INTEGER_SCALE:
         target, scale = _INTEGER_SCALE[kind]
@@ -212,7 +219,15 @@ def _refuse_non_finite(name: str, samples: Array) -> None:
     )
 
 
-def _times_power_of_two(samples: Array, exponent: int) -> Array:
+def safe_exponent(peak: float) -> int:
+    """Return the power of two that brings a peak to where nothing overflows or vanishes; 0 if it is there."""
+    if not peak or _PEAK_BOUNDS[0] <= peak <= _PEAK_BOUNDS[1]:
+        return 0
+    return -math.frexp(peak)[1]
+
+
+def times_power_of_two(samples: Array, exponent: int) -> Array:
+    """Return ``samples * 2.0 ** exponent``, without rounding."""
     # In two steps, because 2.0**exponent itself can leave the range of single precision.
     half = exponent // 2
     return (samples * 2.0**half) * 2.0 ** (exponent - half)

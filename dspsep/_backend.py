@@ -15,7 +15,16 @@ import numpy as np
 from dspsep._typing import Array, Namespace
 from dspsep.errors import BackendError, InputError
 
-__all__ = ["asarray_like", "host_exits", "is_numpy", "namespace", "scalar", "to_host"]
+__all__ = [
+    "as_array",
+    "asarray_like",
+    "host_exits",
+    "is_numpy",
+    "namespace",
+    "real_floating",
+    "scalar",
+    "to_host",
+]
 
 _SUPPORTED = ("numpy", "cupy", "array_api_strict")
 
@@ -108,6 +117,18 @@ def as_array(name: str, value: object) -> Array:
     if hasattr(value, "__array__") and not np.isscalar(value):
         return np.asarray(value)
     raise InputError(name, "an array of samples", f"{type(value).__name__}")
+
+
+def real_floating(name: str, value: object) -> Array:
+    """Return `value` as an array of single or double precision; integers become double."""
+    array = as_array(name, value)
+    xp = namespace(array)
+    if not xp.isdtype(array.dtype, ("real floating", "integral")):
+        remedy = "Take the absolute value of the spectrum." if "complex" in str(array.dtype) else ""
+        raise InputError(name, "an array of real numbers", f"dtype {array.dtype}", remedy)
+    if array.dtype not in (xp.float32, xp.float64):
+        array = xp.astype(array, xp.float64)
+    return array
 
 
 def to_host(array: Array) -> Array:

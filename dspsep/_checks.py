@@ -8,10 +8,14 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Collection
+from typing import Any
 
 from dspsep.errors import InputError
 
-__all__ = ["choice", "integer", "number", "sample_rate"]
+__all__ = ["MAX_MARGIN", "MAX_POWER", "choice", "integer", "number", "plain", "sample_rate"]
+
+#: Beyond these a mask is as hard, or as empty, as it can get; within them nothing overflows.
+MAX_MARGIN, MAX_POWER = 1e6, 1e3
 
 
 def integer(name: str, value: object, *, minimum: int, maximum: int | None = None, remedy: str = "") -> int:
@@ -58,6 +62,15 @@ def choice(name: str, value: object, options: Collection[str]) -> str:
     if not isinstance(value, str) or value not in options:
         listed = ", ".join(repr(option) for option in options)
         raise InputError(name, f"one of {listed}", repr(value))
+    return value
+
+
+def plain(value: Any) -> Any:
+    """Return NumPy's numbers, alone or in sequences, as Python's: settings print and are stored alike."""
+    if isinstance(value, (tuple, list)):
+        return tuple(plain(item) for item in value)
+    if isinstance(value, numbers.Number) and hasattr(value, "item"):
+        return value.item()
     return value
 
 

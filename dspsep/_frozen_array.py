@@ -23,6 +23,8 @@ class FrozenArray:
     ----------
     values : array_like
         Real or complex numbers, of any shape.
+    dtype : str, optional
+        Their type, if not that of `values`.
 
     Examples
     --------
@@ -36,8 +38,11 @@ class FrozenArray:
 
     __slots__ = ("_digest", "_values")
 
-    def __init__(self, values: npt.ArrayLike | FrozenArray) -> None:
-        array = np.array(values, order="C")
+    def __init__(self, values: npt.ArrayLike | FrozenArray, dtype: str | None = None) -> None:
+        try:
+            array = np.array(values, dtype, order="C")
+        except ValueError as error:
+            raise InputError("values", "a rectangular array of numbers", "a ragged sequence") from error
         if array.dtype.kind not in "iufc":
             raise InputError("values", "an array of numbers", f"dtype {array.dtype}")
         array.setflags(write=False)
@@ -71,7 +76,7 @@ class FrozenArray:
     def __repr__(self) -> str:
         # Whole when it is short, so that `repr` evaluates back; else enough to recognise it by.
         if self._values.size <= 16:
-            return f"FrozenArray({self._values.tolist()!r})"
+            return f"FrozenArray({self._values.tolist()!r}, {self._values.dtype.name!r})"
         return f"FrozenArray(<{self._values.dtype} {self._values.shape}, {self._digest.hex()[:8]}>)"
 
     def __reduce__(self) -> tuple[type[FrozenArray], tuple[npt.NDArray[Any]]]:

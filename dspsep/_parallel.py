@@ -79,7 +79,25 @@ def get_num_threads() -> int:
 
 @contextmanager
 def num_threads(n_threads: int | None) -> Iterator[None]:
-    """Use `n_threads` inside a ``with`` block, and what was set before after it."""
+    """Use a number of threads inside a ``with`` block, and what was set before after it.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        At least 1; None is the default of `get_num_threads`.
+
+    Yields
+    ------
+    None
+        Nothing: the setting is in force inside the block.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> with dspsep.num_threads(1):
+    ...     dspsep.get_num_threads()
+    1
+    """
     before = _setting
     set_num_threads(n_threads)
     try:

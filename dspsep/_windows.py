@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from dspsep import _checks
 from dspsep._frozen_array import FrozenArray
 from dspsep._typing import Array
 from dspsep.errors import InputError
@@ -35,14 +36,29 @@ _COSINE_SUMS = {
 def window_setting(window: object, n_fft: int) -> Window:
     """Return the window as a setting is kept: a name, a tuple, or frozen numbers; refuse what is none."""
     if isinstance(window, str) or (isinstance(window, tuple) and window and isinstance(window[0], str)):
-        setting: Window = window
+        setting: Window = _checks.plain(_with_tuples(window))
     else:
-        setting = FrozenArray(window)  # type: ignore[arg-type]  # refuses what is not numbers
-        if setting.values.shape != (n_fft,) or setting.values.dtype.kind == "c":
-            got = f"shape {setting.values.shape}, dtype {setting.values.dtype}"
-            raise InputError("window", f"{n_fft} real numbers (n_fft of them)", got)
+        setting = _frozen(window, n_fft)
     window_values(setting, n_fft)
     return setting
+
+
+def _with_tuples(window: object) -> Any:
+    """Return parameters of a window that are arrays as tuples, which can be compared and hashed."""
+    if isinstance(window, tuple):
+        return tuple(item.tolist() if isinstance(item, np.ndarray) else item for item in window)
+    return window
+
+
+def _frozen(window: Any, n_fft: int) -> FrozenArray:
+    try:
+        values = np.asarray(window)
+        if values.dtype.kind in "iuf" and values.shape == (n_fft,):
+            return FrozenArray(values.astype(np.float64))
+        got = f"shape {values.shape}, dtype {values.dtype}"
+    except ValueError:
+        got = "a ragged sequence"
+    raise InputError("window", f"a name, a tuple, or {n_fft} real numbers (n_fft of them)", got)
 
 
 @lru_cache(maxsize=64)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 from dspsep import _backend, _checks
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.kernels import kernels_for
 
-__all__ = ["MAX_MARGIN", "MAX_POWER", "hard_mask", "magnitudes", "soft_mask"]
-
-#: Beyond these a mask is as hard, or as empty, as it can get; within them nothing overflows.
-MAX_MARGIN, MAX_POWER = 1e6, 1e3
+__all__ = ["hard_mask", "soft_mask"]
 
 
 def soft_mask(
@@ -53,8 +48,8 @@ def soft_mask(
     return kernels_for(values).soft_mask(
         values,
         rival,
-        _checks.number("margin", margin, minimum=0, above=True, maximum=MAX_MARGIN),
-        _checks.number("power", power, minimum=0, above=True, maximum=MAX_POWER),
+        _checks.number("margin", margin, minimum=0, above=True, maximum=_checks.MAX_MARGIN),
+        _checks.number("power", power, minimum=0, above=True, maximum=_checks.MAX_POWER),
         _checks.number("tie", tie, minimum=0, maximum=1),
     )
 
@@ -88,30 +83,13 @@ def hard_mask(values: Array, rival: Array, *, margin: float = 1.0) -> Array:
     """
     values, rival = _pair(values, rival)
     xp = _backend.namespace(values)
-    margin = _checks.number("margin", margin, minimum=0, above=True, maximum=MAX_MARGIN)
+    margin = _checks.number("margin", margin, minimum=0, above=True, maximum=_checks.MAX_MARGIN)
     mask: Array = xp.astype(values > rival * margin, values.dtype)
     return mask
 
 
-def magnitudes(name: str, values: object) -> Array:
-    """Return `values` as real, finite, non-negative numbers in floating point, or raise `InputError`."""
-    array = _backend.as_array(name, values)
-    xp = _backend.namespace(array)
-    if not xp.isdtype(array.dtype, ("real floating", "integral")):
-        remedy = "Take the absolute value of the spectrum." if "complex" in str(array.dtype) else ""
-        raise InputError(name, "an array of magnitudes", f"dtype {array.dtype}", remedy)
-    if array.dtype not in (xp.float32, xp.float64):
-        array = xp.astype(array, xp.float64)
-    if 0 not in array.shape:
-        # NaN and infinity go through both, and there is one trip from the device.
-        lowest, highest = _backend.to_host(xp.stack([xp.min(array), xp.max(array)])).tolist()
-        if not (lowest >= 0 and highest < math.inf):
-            raise InputError(name, "finite and not negative", f"values from {lowest:g} to {highest:g}")
-    return array
-
-
 def _pair(values: Array, rival: Array) -> tuple[Array, Array]:
-    values, rival = magnitudes("values", values), magnitudes("rival", rival)
+    values, rival = _backend.real_floating("values", values), _backend.real_floating("rival", rival)
     xp = _backend.namespace(values, rival)
     if values.shape != rival.shape:
         raise InputError("rival", f"of the shape of values, {tuple(values.shape)}", f"{tuple(rival.shape)}")

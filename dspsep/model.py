@@ -60,6 +60,16 @@ class MaskModel(Model):
         Each has the shape (n_channels or 1, n_freqs, n_frames), lies in [0, 1], and they sum to one. They are
         made one at a time, so that what exists at once does not grow with the number of sources. The last
         one is not asked for when sources are made: the last source is what the others leave.
+
+        Parameters
+        ----------
+        spectrogram : Spectrogram
+            Of the mixture.
+
+        Yields
+        ------
+        array of shape (n_channels or 1, n_freqs, n_frames)
+            The share of each bin that belongs to the source.
         """
 
     def masks(self, spectrogram: Spectrogram) -> dict[str, Array]:

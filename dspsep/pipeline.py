@@ -50,7 +50,11 @@ class Split(Refiner):
     separators: tuple[tuple[str, Separator], ...]
 
     def __init__(self, separators: Mapping[str, Separator] | Iterable[tuple[str, Separator]]) -> None:
-        pairs = tuple(dict(separators).items())
+        try:
+            pairs = tuple(dict(separators).items())
+        except (TypeError, ValueError):
+            got = repr(separators)[:60]
+            raise InputError("separators", "a mapping from source to separator", got) from None
         if not pairs:
             raise InputError("separators", "a mapping from at least one source to a separator", "none")
         for name, separator in pairs:
@@ -76,6 +80,10 @@ class Split(Refiner):
             if parts is None:
                 return None
             after.extend(f"{name}/{part}" for part in parts)
+        for name in after:
+            if after.count(name) > 1:
+                # One would replace the other, and the sum would be lost.
+                raise InputError("the parts of a source", "named like no other source", f"{name!r} twice")
         return tuple(after)
 
     def refine(self, mixture: Array, sources: Sources, *, callback: Callback | None = None) -> Sources:

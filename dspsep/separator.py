@@ -156,7 +156,17 @@ class Refiner(_Settings, ABC):
 
     @abstractmethod
     def names_after(self, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        """Return the names of the sources that come out when `names` go in (None: not known).
+        """Return the names of the sources that come out.
+
+        Parameters
+        ----------
+        names : tuple of str or None
+            The names of the sources that go in; None if only the data decide them.
+
+        Returns
+        -------
+        tuple of str or None
+            In order; None if only the data decide them.
 
         Raises
         ------

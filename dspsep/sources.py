@@ -158,9 +158,9 @@ class Sources(Mapping[str, Array]):
 
     def mixture(self) -> Array:
         """Return the sum of the sources: the mixture they came from."""
-        arrays = iter(self.audio.values())
-        total = next(arrays)
-        for array in arrays:
+        first, *others = self.audio.values()
+        total: Array = _backend.namespace(first).asarray(first, copy=True)
+        for array in others:
             total = total + array
         return total
 

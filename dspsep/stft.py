@@ -31,6 +31,8 @@ __all__ = ["STFT", "Spectrogram"]
 
 # The overlap-added squared window may vary by this ratio before a warning, and before a refusal.
 _UNEVEN, _SINGULAR = 10.0, 1e6
+# At the ends of the audio, where fewer frames meet, it may vary by this ratio before a warning.
+_UNEVEN_ENDS = 32.0
 
 
 @dataclass(frozen=True, init=False)
@@ -130,10 +132,10 @@ class STFT:
                 f"{setting}, which {found}",
                 remedy,
             )
-        if steady > _UNEVEN:
+        if steady > _UNEVEN or unevenness > _UNEVEN_ENDS:
             warn(
                 "W_WINDOW",
-                f"the overlap-added square of window {setting} varies by {steady:.3g}:1, "
+                f"the overlap-added square of window {setting} varies by {unevenness:.3g}:1, "
                 f"so masking is uneven in time. {remedy}",
                 stacklevel=4,
             )
@@ -143,7 +145,17 @@ class STFT:
         return overlap(self.window, self.n_fft, self.hop_length)
 
     def n_frames(self, n_samples: int) -> int:
-        """Return how many frames audio of `n_samples` has.
+        """Return how many frames audio has.
+
+        Parameters
+        ----------
+        n_samples : int
+            The length of the audio.
+
+        Returns
+        -------
+        int
+            ``1 + n_samples // hop_length``, or one more where the hop is large.
 
         Examples
         --------
@@ -234,7 +246,7 @@ class STFT:
         if spectrogram.stft != self:
             raise InputError("spectrogram", f"made by this transform, {self}", repr(spectrogram.stft))
         samples = self._inverse(spectrogram, mask)
-        return samples[0] if spectrogram.mono else samples
+        return samples[0, ...] if spectrogram.mono else samples
 
     def _inverse(self, spectrogram: Spectrogram, mask: Array | None) -> Array:
         """Return samples (n_channels, n_samples), whatever the shape of the audio was."""
@@ -301,6 +313,9 @@ class Spectrogram:
                 f"of shape (n_channels, {expected[0]}, {expected[1]}) for {self.n_samples} samples",
                 f"shape {tuple(self.values.shape)}",
             )
+        if self.mono and self.n_channels != 1:
+            requirement = "of one channel where the audio has no channel axis"
+            raise InputError("values", requirement, f"{self.n_channels} channels")
 
     @property
     def n_channels(self) -> int:

@@ -31,7 +31,7 @@ _RF64_LINE = re.compile(r"Calculated frame count (\d+) does not match value from
 
 
 class UndecodableError(Exception):
-    """libsndfile cannot open the file; the message begins with a separator, or is empty."""
+    """Raised where libsndfile cannot open the file; the message begins with a separator, or is empty."""
 
 
 class SndfileReader:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -47,7 +47,10 @@ class Regroup(Refiner):
 
     def __init__(self, groups: Mapping[str, Sequence[str]] | None = None, **named: Sequence[str]) -> None:
         # Stored settings come back as pairs, which `dict` takes like a mapping.
-        wanted = {**dict(groups or {}), **named}
+        try:
+            wanted = {**dict(groups or {}), **named}
+        except (TypeError, ValueError):
+            raise InputError("groups", "a mapping from name to sources", repr(groups)[:60]) from None
         if not wanted:
             raise InputError(
                 "groups", "at least one group of sources", "none", "Regroup(drums=['percussive'])."
@@ -55,7 +58,7 @@ class Regroup(Refiner):
         taken: set[str] = set()
         for group, members in wanted.items():
             check_source_name(group)
-            if isinstance(members, str) or not members:
+            if isinstance(members, str) or not isinstance(members, Collection) or not members:
                 raise InputError(f"group {group!r}", "a list of at least one source name", repr(members))
             for member in members:
                 if check_source_name(member) in taken:

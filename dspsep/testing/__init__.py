@@ -1,9 +1,12 @@
 """The contract that every separator keeps, as a public check for separators of anyone.
 
+All of it in one call::
+
     from dspsep.testing import check_separator
+
     check_separator(MySeparator())
 
-or, one test per clause, with pytest:
+Or, with pytest, one test per clause::
 
     @pytest.mark.parametrize("clause", contract(MySeparator()))
     def test_contract(clause):
@@ -113,7 +116,15 @@ def contract(
 
 @dataclass(frozen=True)
 class Clause:
-    """One clause of the contract: call it to check it."""
+    """One clause of the contract: call it to check it.
+
+    Parameters
+    ----------
+    name : str
+        What it says of a separator.
+    check : callable
+        Raises `ContractError` if the clause is broken.
+    """
 
     name: str
     check: Callable[[], None]
@@ -124,6 +135,8 @@ class Clause:
             self.check()
         except ContractError as error:
             raise ContractError(f"{self.name}: {error}") from error.__cause__
+        except Exception as error:
+            raise ContractError(f"{self.name}: raised {type(error).__name__}: {error}") from error
 
     def __repr__(self) -> str:
         return self.name.replace(" ", "-")

@@ -18,15 +18,15 @@ and what neither wins is the residual, 1 - M_h - M_p.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, final
 
-from dspsep import _backend, _checks
+from dspsep import _audio, _backend, _checks
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.kernels import kernels_for
-from dspsep.masks import MAX_MARGIN, MAX_POWER, magnitudes
 from dspsep.model import MaskModel
 from dspsep.separator import Callback, Progress, SpectralSeparator
 from dspsep.stft import Spectrogram
@@ -126,6 +126,8 @@ class HPSS(SpectralSeparator):
         _check_length("harmonic_seconds", self.harmonic_seconds, "harmonic_frames", self.harmonic_frames)
         _check_length("percussive_hertz", self.percussive_hertz, "percussive_bins", self.percussive_bins)
         _check_masking(self.mask, self.power, self.margin)
+        for field in fields(self):
+            object.__setattr__(self, field.name, _checks.plain(getattr(self, field.name)))
 
     @property
     def source_names(self) -> tuple[str, ...]:
@@ -254,7 +256,9 @@ def hpss_masks(
 
     Returns
     -------
-    harmonic, percussive : array of the shape of V
+    harmonic : array of the shape of V
+        In [0, 1].
+    percussive : array of the shape of V
         In [0, 1]. Soft masks of margin 1 sum to one; else the rest is the residual.
 
     Raises
@@ -280,13 +284,22 @@ def hpss_masks(
     _check_length("harmonic_seconds", None, "harmonic_frames", harmonic_frames)
     _check_length("percussive_hertz", None, "percussive_bins", percussive_bins)
     _check_masking(mask, power, margin)
-    V = magnitudes("V", V)
+    V = _backend.real_floating("V", V)
     if V.ndim not in (2, 3) or 0 in V.shape:
         raise InputError("V", "of shape (n_freqs, n_frames) or with channels first", f"{tuple(V.shape)}")
+    xp = _backend.namespace(V)
+    # NaN and infinity go through both, and there is one trip from the device.
+    lowest, highest = _backend.to_host(xp.stack([xp.min(V), xp.max(V)])).tolist()
+    if not (lowest >= 0 and highest < math.inf):
+        raise InputError("V", "finite and not negative", f"values from {lowest:g} to {highest:g}")
+    # Masks do not see a common factor, and near the limits of the type margins would.
+    exponent = _audio.safe_exponent(highest)
+    if exponent:
+        V = _audio.times_power_of_two(V, exponent)
     channels = V if V.ndim == 3 else V[None, :, :]
     masks = _iter_masks(channels, _odd(harmonic_frames), _odd(percussive_bins), mask, power, margin)
     harmonic, percussive = next(masks), next(masks)
-    return (harmonic, percussive) if V.ndim == 3 else (harmonic[0], percussive[0])
+    return (harmonic, percussive) if V.ndim == 3 else (harmonic[0, ...], percussive[0, ...])
 
 
 def _iter_masks(
@@ -347,9 +360,9 @@ def _check_length(name: str, length: float | None, count_name: str, count: int |
 def _check_masking(mask: object, power: object, margin: object) -> None:
     _checks.choice("mask", mask, ("soft", "hard"))
     remedy = 'mask="hard" is the limit of large powers.'
-    _checks.number("power", power, minimum=0, above=True, maximum=MAX_POWER, remedy=remedy)
+    _checks.number("power", power, minimum=0, above=True, maximum=_checks.MAX_POWER, remedy=remedy)
     if isinstance(margin, tuple) and len(margin) != 2:
         raise InputError("margin", "one number or two, (harmonic, percussive)", repr(margin))
     for value in margin if isinstance(margin, tuple) else (margin,):
         remedy = "1 is the plain separation, 2 a strict one."
-        _checks.number("margin", value, minimum=1, maximum=MAX_MARGIN, remedy=remedy)
+        _checks.number("margin", value, minimum=1, maximum=_checks.MAX_MARGIN, remedy=remedy)

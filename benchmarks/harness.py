@@ -1,0 +1,256 @@
+"""The rules of measuring: the same input and threads for all, equal output first, then turns.
+
+Contenders take turns within one process (A B C A B C …), so that whatever else the machine is doing meets all
+of them alike, and their times are divided round by round: a ratio compares two calls made moments apart.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+__all__ = [
+    "Comparison",
+    "Contender",
+    "DisagreementError",
+    "Goal",
+    "Record",
+    "Suite",
+    "Summary",
+    "Task",
+    "Timing",
+    "compare",
+    "ratios",
+    "stopwatch",
+    "summary",
+]
+
+
+class DisagreementError(RuntimeError):
+    """Contenders returned different results, so their times may not be compared."""
+
+
+class Timing(NamedTuple):
+    """Seconds of one call: by the clock on the wall, and of all processors together."""
+
+    wall: float
+    cpu: float
+
+
+class Task(NamedTuple):
+    """What a contender does with one input.
+
+    `call` is timed. `comparable` turns what it returns into an array of the form that all contenders of a
+    comparison share (axes, scale, extent); that is not timed.
+    """
+
+    call: Callable[[], Any]
+    comparable: Callable[[Any], np.ndarray[Any, Any]] = np.asarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """One way to do the job.
+
+    Parameters
+    ----------
+    name : str
+        As the report shows it.
+    package : str
+        The module that must be installed, whose version is recorded. What is not installed does not compete.
+    prepare : callable
+        From the input to a `Task`: imports, settings, conversion of the input, all untimed.
+    """
+
+    name: str
+    package: str
+    prepare: Callable[[Any], Task]
+
+    def is_installed(self) -> bool:
+        """Tell whether the package can be imported, without importing it."""
+        return importlib.util.find_spec(self.package) is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """How many times as long as the first contender the rivals must take.
+
+    Parameters
+    ----------
+    at_least : float
+        The least ratio.
+    over : tuple of str, optional
+        The rivals, by name. By default all of them: the first contender must beat the best.
+    """
+
+    at_least: float
+    over: tuple[str, ...] | None = None
+
+
+def stopwatch(call: Callable[[], Any]) -> Timing:
+    """Time one call, with the garbage collector held back."""
+    gc.collect()
+    gc.disable()
+    try:
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = call()
+        timing = Timing(time.perf_counter() - wall, time.process_time() - cpu)
+    finally:
+        gc.enable()
+    del result  # giving the memory back is nobody's work
+    return timing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One job, and those who do it.
+
+    Parameters
+    ----------
+    name : str
+        Unique among all suites.
+    title, note : str
+        For the report.
+    contenders : tuple of Contender
+        The first is the one that all others are compared with.
+    make_input : callable
+        From seconds of audio to the input that every contender is given.
+    tolerance : float, optional
+        How far outputs may differ, relative to the largest value of the first one's. None where there is no
+        output.
+    goal : Goal, optional
+        What the first contender should reach.
+    timer : callable
+        Times one call of a task.
+    grows : tuple of str
+        Contenders whose memory, and time at several lengths, is measured as well.
+    """
+
+    name: str
+    title: str
+    note: str
+    contenders: tuple[Contender, ...]
+    make_input: Callable[[float], Any]
+    tolerance: float | None
+    goal: Goal | None = None
+    timer: Callable[[Callable[[], Any]], Timing] = stopwatch
+    grows: tuple[str, ...] = ()
+
+    def contender(self, name: str) -> Contender:
+        """Return a contender by name."""
+        return next(contender for contender in self.contenders if contender.name == name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """Comparisons that are run and reported together."""
+
+    name: str
+    title: str
+    note: str
+    comparisons: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What was measured of one contender: every round, in order, in seconds.
+
+    `difference` is the largest one between its output and the first contender's, relative to the largest
+    value of the latter; None where there is nothing to compare. `output` is the type of its numbers.
+    """
+
+    contender: str
+    difference: float | None
+    output: str
+    wall: tuple[float, ...]
+    cpu: tuple[float, ...]
+
+
+def compare(comparison: Comparison, source: Any, rounds: int) -> list[Record]:
+    """Let all contenders that are installed do the job in turns.
+
+    The first, untimed turn warms everything up (compilation, caches, page tables) and proves that they do the
+    same.
+
+    Raises
+    ------
+    DisagreementError
+        If an output differs from the first contender's by more than the tolerance.
+    """
+    present = [contender for contender in comparison.contenders if contender.is_installed()]
+    ours = comparison.contenders[0]
+    if ours not in present:
+        raise RuntimeError(f"{ours.name} is not installed, and all others are compared with it")
+    tasks = {contender.name: contender.prepare(source) for contender in present}
+    agreements = _agreements(comparison, tasks)
+    turns: dict[str, list[Timing]] = {name: [] for name in tasks}
+    for _ in range(rounds):
+        for name, task in tasks.items():
+            turns[name].append(comparison.timer(task.call))
+    return [
+        Record(
+            contender=name,
+            difference=agreements[name][0],
+            output=agreements[name][1],
+            wall=tuple(timing.wall for timing in timings),
+            cpu=tuple(timing.cpu for timing in timings),
+        )
+        for name, timings in turns.items()
+    ]
+
+
+def _agreements(comparison: Comparison, tasks: dict[str, Task]) -> dict[str, tuple[float | None, str]]:
+    """Call every task once; return how far its output is from the first one's, and its type."""
+    if comparison.tolerance is None:
+        for task in tasks.values():
+            task.call()
+        return dict.fromkeys(tasks, (None, ""))
+    agreements: dict[str, tuple[float | None, str]] = {}
+    reference: np.ndarray[Any, Any] | None = None
+    for name, task in tasks.items():
+        output = task.comparable(task.call())
+        if reference is None:
+            reference = output
+        difference = _difference(output, reference)
+        if not difference <= comparison.tolerance:  # NaN does not agree either
+            raise DisagreementError(
+                f"{comparison.name}: {name} differs from {next(iter(tasks))} by {difference:.3g} of its "
+                f"largest value, and {comparison.tolerance:g} is allowed. Times of different results are not "
+                "comparable."
+            )
+        agreements[name] = (difference, str(output.dtype))
+    return agreements
+
+
+def _difference(output: np.ndarray[Any, Any], reference: np.ndarray[Any, Any]) -> float:
+    if output.shape != reference.shape:
+        return math.inf
+    if output is reference:
+        return 0.0
+    return float(np.max(np.abs(output - reference)) / np.max(np.abs(reference)))
+
+
+class Summary(NamedTuple):
+    """The median of rounds, and the range they lie in."""
+
+    median: float
+    low: float
+    high: float
+
+
+def summary(values: Sequence[float]) -> Summary:
+    """Return median, smallest and largest."""
+    return Summary(statistics.median(values), min(values), max(values))
+
+
+def ratios(theirs: Sequence[float], ours: Sequence[float]) -> Summary:
+    """Divide round by round, then summarise: how many times as long they take as we do."""
+    return summary([their / our for their, our in zip(theirs, ours, strict=True)])

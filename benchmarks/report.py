@@ -1,0 +1,190 @@
+"""`docs/benchmarks.md`: every figure in it is computed here from the stored rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks import results
+from benchmarks.harness import Comparison, Goal, Record, Suite, Summary, ratios, summary
+from benchmarks.results import ComparisonResult, Growth, SuiteResult
+
+__all__ = ["PAGE", "page"]
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+
+_INTRODUCTION = """\
+# Benchmarks
+
+<!-- Written by `python -m benchmarks report` from benchmarks/results/*.json. Do not edit. -->
+
+How long dspsep takes beside the libraries that do the same, and how much memory.
+
+- **Equal output first.** Every contender's result is compared with that of the first in the table before
+  anything is timed; where they differ by more than the tolerance, there is no figure. *Differs by* is the
+  largest difference found, relative to the largest value.
+- **Turns.** Contenders get the same array and the same number of threads, and take turns in one process after
+  a round that warms them up. Ratios are taken round by round; shown are medians, and in brackets the smallest
+  and the largest of all rounds.
+- **CPU time**, which other programs on the machine disturb least, is what ratios are made of when there is
+  one thread; with more, it is time on the wall.
+- **Memory** is what a fresh process comes to hold beyond its input while the call runs: results included,
+  compilation not.
+"""
+
+_REPRODUCE = """\
+## Measure it yourself
+
+From a clone of the project, on a machine that does nothing else, in an environment with dspsep's
+dependencies and, if they are to compete, `torch` and `bottleneck`:
+
+```
+python -m benchmarks run
+python -m benchmarks report
+```
+
+`python -m benchmarks run --help` lists threads, rounds, lengths and the suites by name. Every single round is
+in `benchmarks/results/`.
+"""
+
+
+def page(suites: Mapping[str, Suite], folder: Path = results.FOLDER) -> str:
+    """Return the page for all suites that have a stored result, in their order."""
+    files = {name: folder / f"{name}.json" for name in suites}
+    stored = {name: results.load(file) for name, file in files.items() if file.is_file()}
+    parts = [_INTRODUCTION, *_goals(suites, stored)]
+    for name, result in stored.items():
+        parts += _suite(suites[name], result)
+    return "\n".join([*parts, _REPRODUCE])
+
+
+def _goals(suites: Mapping[str, Suite], stored: Mapping[str, SuiteResult]) -> list[str]:
+    rows = []
+    for name, result in stored.items():
+        for comparison, measured in _pairs(suites[name], result):
+            if comparison.goal is not None:
+                rows.append([comparison.title, *_verdict(comparison.goal, measured, result.settings.threads)])
+    if not rows:
+        return []
+    return ["## Goals\n", *_table(["job", "goal", "measured", "rival", ""], rows)]
+
+
+def _verdict(goal: Goal, measured: ComparisonResult, threads: int) -> list[str]:
+    ours, *others = measured.records
+    rivals = [record for record in others if goal.over is None or record.contender in goal.over]
+    if not rivals:
+        return [f"≥ {goal.at_least:g} ×", "–", "not installed", "not measured"]
+    our_times = _times(ours, threads)
+    found = {rival.contender: ratios(_times(rival, threads), our_times).median for rival in rivals}
+    best = min(found, key=lambda name: found[name])
+    met = "met" if found[best] >= goal.at_least else "**missed**"
+    return [f"≥ {goal.at_least:g} ×", f"{_digits(found[best])} ×", best, met]
+
+
+def _suite(suite: Suite, result: SuiteResult) -> list[str]:
+    parts = [f"## {suite.title}\n", f"{suite.note}\n"]
+    for comparison, measured in _pairs(suite, result):
+        parts += [f"### {comparison.title}\n", f"{comparison.note}\n"]
+        parts += _turns(measured, result.settings.threads)
+        if measured.absent:
+            parts.append(f"Not installed: {', '.join(measured.absent)}.\n")
+        if measured.growth:
+            parts += _growth(measured.growth)
+    return [*parts, _conditions(result)]
+
+
+def _pairs(suite: Suite, result: SuiteResult) -> Iterable[tuple[Comparison, ComparisonResult]]:
+    """Pair what a suite says with what was stored, both in the suite's order."""
+    measured = {comparison.name: comparison for comparison in result.comparisons}
+    if list(measured) != [comparison.name for comparison in suite.comparisons]:
+        raise ValueError(f"the suite {suite.name!r} has changed since it was measured; run it again")
+    return [(comparison, measured[comparison.name]) for comparison in suite.comparisons]
+
+
+def _turns(measured: ComparisonResult, threads: int) -> list[str]:
+    ours = measured.records[0]
+    rows = []
+    for record in measured.records:
+        row = [
+            record.contender,
+            _spread(summary(record.cpu)),
+            _seconds(summary(record.wall).median),
+            "1" if record is ours else _ratio(ratios(_times(record, threads), _times(ours, threads))),
+        ]
+        if measured.tolerance is not None:
+            row += ["–" if record is ours else _difference(record), record.output]
+        rows.append(row)
+    head = ["", "CPU time", "on the wall", f"times {ours.contender}"]
+    if measured.tolerance is not None:
+        head += [f"differs by (≤ {measured.tolerance:g})", "output"]
+    return _table(head, rows)
+
+
+def _growth(growth: Sequence[Growth]) -> list[str]:
+    rows = []
+    for point in sorted(growth, key=lambda point: point.seconds):
+        cpu, peak = summary(point.cpu).median, summary(point.peak_bytes).median
+        rows.append(
+            [
+                f"{point.seconds:g} s",
+                point.contender,
+                _seconds(cpu),
+                _seconds(cpu / point.seconds),
+                f"{_digits(peak / 1e6)} MB",
+                f"{_digits(peak / 1e6 / point.seconds)} MB",
+            ]
+        )
+    head = ["audio", "", "CPU time", "per second of audio", "peak memory", "per second of audio"]
+    return ["Alone, at several lengths:\n", *_table(head, rows)]
+
+
+def _conditions(result: SuiteResult) -> str:
+    machine, settings = result.machine, result.settings
+    instructions = f" ({machine['instruction_sets']})" if machine["instruction_sets"] else ""
+    packages = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    threads = "1 thread" if settings.threads == 1 else f"{settings.threads} threads"
+    before, after = result.load
+    listens = any(comparison.tolerance is not None for comparison in result.comparisons)
+    audio = f", {settings.seconds:g} s of {result.audio}" if listens else ""
+    return (
+        f"*Measured {result.date}: {threads}, {settings.rounds} rounds{audio}. "
+        f"{machine['processor']}{instructions}, {machine['cores']} cores, "
+        f"{machine['memory_gb']} GB, {machine['system']}, {machine['python']}; load {before:g} before and "
+        f"{after:g} after. {packages}.*\n"
+    )
+
+
+def _times(record: Record, threads: int) -> tuple[float, ...]:
+    return record.cpu if threads == 1 else record.wall
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return [*("| " + " | ".join(line) + " |" for line in lines), ""]
+
+
+def _spread(found: Summary) -> str:
+    return f"{_seconds(found.median)} ({_seconds(found.low)} – {_seconds(found.high)})"
+
+
+def _ratio(found: Summary) -> str:
+    return f"**{_digits(found.median)}** ({_digits(found.low)} – {_digits(found.high)})"
+
+
+def _difference(record: Record) -> str:
+    if record.difference is None:
+        return "–"
+    return "0" if record.difference == 0 else f"{record.difference:.0e}"
+
+
+def _seconds(value: float) -> str:
+    if value >= 1:
+        return f"{_digits(value)} s"
+    return f"{_digits(value * 1e3)} ms" if value >= 1e-3 else f"{_digits(value * 1e6)} µs"
+
+
+def _digits(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    if value >= 99.95:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"

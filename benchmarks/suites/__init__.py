@@ -1,0 +1,20 @@
+"""What is measured: one suite a file. A new one is added here and to nothing else."""
+
+from __future__ import annotations
+
+from benchmarks.harness import Comparison, Suite
+from benchmarks.suites.hpss import SUITE as HPSS
+from benchmarks.suites.imports import SUITE as IMPORTS
+from benchmarks.suites.kernels import SUITE as KERNELS
+from benchmarks.suites.stft import SUITE as STFT
+
+__all__ = ["SUITES", "find_comparison"]
+
+SUITES: dict[str, Suite] = {suite.name: suite for suite in (STFT, HPSS, KERNELS, IMPORTS)}
+
+
+def find_comparison(name: str) -> Comparison:
+    """Return a comparison by name, of whichever suite."""
+    return next(
+        comparison for suite in SUITES.values() for comparison in suite.comparisons if comparison.name == name
+    )

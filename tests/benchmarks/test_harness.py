@@ -1,0 +1,364 @@
+"""The harness measures what it says: equal output first, turns, ratios by rounds, a page from the results."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks import child, expressions, report, results
+from benchmarks.__main__ import main
+from benchmarks.harness import (
+    Comparison,
+    Contender,
+    DisagreementError,
+    Goal,
+    Suite,
+    Task,
+    Timing,
+    compare,
+    ratios,
+    stopwatch,
+    summary,
+)
+from benchmarks.memory import Meter, measure_alone
+from benchmarks.results import ComparisonResult, Growth, Settings, SuiteResult
+from benchmarks.suites import SUITES, find_comparison
+
+
+def contender(name, output, log=None, package="numpy"):
+    """One that returns `output` and writes its name down when it is called."""
+
+    def prepare(source):
+        def call():
+            if log is not None:
+                log.append(name)
+            return output
+
+        return Task(call)
+
+    return Contender(name=name, package=package, prepare=prepare)
+
+
+def comparison(*contenders, tolerance=1e-6, goal=None, timer=stopwatch, grows=()):
+    return Comparison(
+        name="fake",
+        title="A job",
+        note="Nothing is done.",
+        contenders=contenders,
+        make_input=lambda seconds: np.ones(round(1000 * seconds)),
+        tolerance=tolerance,
+        goal=goal,
+        timer=timer,
+        grows=grows,
+    )
+
+
+def stored_result(**changes):
+    """A suite's result with two contenders whose ratios are 4, 2 and 3."""
+    records = (
+        results.Record(
+            contender="ours", difference=0.0, output="float32", wall=(0.2, 0.2, 0.2), cpu=(0.1, 0.2, 0.1)
+        ),
+        results.Record(
+            contender="theirs", difference=3e-7, output="float64", wall=(1.0, 1.0, 1.0), cpu=(0.4, 0.4, 0.3)
+        ),
+    )
+    growth = (
+        Growth(contender="ours", seconds=10.0, wall=(0.1,), cpu=(0.05,), peak_bytes=(20_000_000,)),
+        Growth(contender="ours", seconds=100.0, wall=(1.0,), cpu=(0.5,), peak_bytes=(150_000_000,)),
+    )
+    measured = ComparisonResult(
+        name="fake", tolerance=1e-6, records=records, growth=growth, absent=("third",)
+    )
+    facts = {"processor": "A processor", "instruction_sets": "avx2", "cores": 2, "memory_gb": 8}
+    return SuiteResult(
+        suite="fakes",
+        date="2026-01-02",
+        machine={**facts, "system": "An OS", "python": "CPython 3.11"},
+        versions={"dspsep": "1.0", "numpy": "2.1"},
+        settings=Settings(rounds=3),
+        audio="some music",
+        load=(0.0, 1.0),
+        comparisons=(replace(measured, **changes),),
+    )
+
+
+def fake_suites(goal=None):
+    ours, theirs = contender("ours", 1), contender("theirs", 1)
+    fake = comparison(ours, theirs, goal=goal)
+    return {"fakes": Suite(name="fakes", title="Fakes", note="All invented.", comparisons=(fake,))}
+
+
+# Measuring
+
+
+def test_contenders_take_turns_after_one_round_of_warming_up():
+    log = []
+    compare(comparison(*(contender(name, 1.0, log) for name in "ABC")), None, rounds=3)
+    assert "".join(log) == "ABC" * 4
+
+
+def test_every_round_is_recorded_in_its_order():
+    ticks = itertools.count(1)
+    fake = comparison(
+        contender("A", 1.0), contender("B", 1.0), timer=lambda call: Timing(next(ticks), -next(ticks))
+    )
+    first, second = compare(fake, None, rounds=2)
+    assert (first.wall, first.cpu) == ((1, 5), (-2, -6))
+    assert (second.wall, second.cpu) == ((3, 7), (-4, -8))
+
+
+def test_all_get_the_same_input():
+    seen = []
+
+    def prepare(source):
+        seen.append(source)
+        return Task(lambda: 1.0)
+
+    source = np.ones(3)
+    compare(
+        comparison(*(Contender(name=n, package="numpy", prepare=prepare) for n in "AB")), source, rounds=1
+    )
+    assert all(each is source for each in seen)
+    assert len(seen) == 2
+
+
+def test_what_is_compared_is_the_comparable_form():
+    halved = Contender(name="B", package="numpy", prepare=lambda _: Task(lambda: np.ones(3), lambda y: 2 * y))
+    records = compare(comparison(contender("A", np.full(3, 2.0)), halved), None, rounds=1)
+    assert records[1].difference == 0
+    with pytest.raises(DisagreementError):
+        compare(comparison(contender("A", np.ones(3)), halved), None, rounds=1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [np.array([1.0, 2.0, 4.001]), np.array([1.0, 2.0]), np.array([1.0, 2.0, np.nan])],
+    ids=["value", "shape", "nan"],
+)
+def test_nothing_is_timed_where_outputs_differ(other):
+    log = []
+    fake = comparison(
+        contender("A", np.array([1.0, 2.0, 4.0]), log), contender("B", other, log), tolerance=1e-4
+    )
+    with pytest.raises(DisagreementError, match="fake: B differs from A"):
+        compare(fake, None, rounds=5)
+    assert log == ["A", "B"]
+
+
+def test_the_difference_is_relative_to_the_largest_value():
+    fake = comparison(
+        contender("A", np.array([0.0, -8.0])), contender("B", np.array([1.0, -8.0])), tolerance=0.2
+    )
+    assert [record.difference for record in compare(fake, None, rounds=1)] == [0.0, 0.125]
+
+
+def test_who_is_not_installed_does_not_compete_unless_all_are_compared_with_it():
+    absent = contender("B", 2.0, package="no_such_package")
+    assert [record.contender for record in compare(comparison(contender("A", 1.0), absent), None, 1)] == ["A"]
+    with pytest.raises(RuntimeError, match="B is not installed"):
+        compare(comparison(absent, contender("A", 1.0)), None, rounds=1)
+
+
+def test_ratios_are_taken_round_by_round():
+    # The machine slows to a tenth after one round: the columns' medians are equal, the rounds say 2, 2, 1.
+    assert ratios([2.0, 20.0, 10.0], [1.0, 10.0, 10.0]) == (2.0, 1.0, 2.0)
+    assert summary([3.0, 1.0, 8.0]) == (3.0, 1.0, 8.0)
+    with pytest.raises(ValueError, match="zip"):
+        ratios([1.0], [1.0, 2.0])
+
+
+def test_the_stopwatch_tells_work_from_waiting():
+    import time
+
+    def work():
+        until = time.process_time() + 0.02
+        while time.process_time() < until:
+            pass
+
+    waiting, working = stopwatch(lambda: time.sleep(0.05)), stopwatch(work)
+    assert waiting.wall >= 0.05
+    assert waiting.cpu < 0.03
+    assert 0.02 <= working.cpu < 0.2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere an earlier peak cannot be forgotten")
+def test_the_meter_sees_a_peak_that_is_gone_and_forgets_an_earlier_one():
+    megabyte = 2**20
+    np.ones(200 * megabyte, np.uint8)  # a larger peak before
+    meter = Meter()
+    meter.reset()
+    np.ones(60 * megabyte, np.uint8)
+    assert 58 * megabyte < meter.peak() < 70 * megabyte
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere an earlier peak cannot be forgotten")
+def test_alone_counts_the_result_but_neither_the_input_nor_what_preparing_took():
+    megabyte = 2**20
+    prepared = []
+
+    def prepare(source):
+        prepared.append(source.size)
+        np.ones(100 * megabyte, np.uint8)
+        return Task(lambda: np.ones(30 * megabyte, np.uint8))
+
+    fake = comparison(Contender(name="A", package="numpy", prepare=prepare))
+    alone = measure_alone(fake, fake.contenders[0], 3.0)
+    assert 29 * megabyte < alone.peak_bytes < 36 * megabyte
+    assert prepared == [1000, 3000]
+
+
+# The child process
+
+
+def test_a_child_has_the_threads_and_not_the_kernels_of_its_parent(monkeypatch):
+    monkeypatch.setenv("DSPSEP_KERNELS", "generic")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    environment = child.pinned(2)
+    assert "DSPSEP_KERNELS" not in environment
+    for library in ("OMP", "OPENBLAS", "MKL", "NUMBA", "DSPSEP"):
+        assert environment[f"{library}_NUM_THREADS"] == "2"
+
+
+def test_a_child_measures_and_a_failed_one_is_an_error(capfd):
+    records = child.compare_in_a_child(["kernel-overlap-add"], seconds=0.2, rounds=2, threads=1)
+    assert [len(record.wall) for record in records["kernel-overlap-add"]] == [2, 2, 2]
+    with pytest.raises(child.MeasuringError, match="no-such-comparison"):
+        child.compare_in_a_child(["no-such-comparison"], seconds=0.2, rounds=1, threads=1)
+    assert "Traceback" in capfd.readouterr().err
+
+
+# Results and the page
+
+
+def test_a_result_survives_its_file(tmp_path):
+    result = stored_result()
+    path = results.store(result, tmp_path)
+    assert results.load(path) == result
+    assert [file.name for file in tmp_path.iterdir()] == ["fakes.json"]
+
+
+def test_the_page_has_the_figures_of_the_rounds(tmp_path):
+    results.store(stored_result(), tmp_path)
+    text = report.page(fake_suites(Goal(at_least=2.5)), tmp_path)
+    assert "| theirs | 400 ms (300 ms – 400 ms) | 1.00 s | **3.00** (2.00 – 4.00) | 3e-07 | float64 |" in text
+    assert "| A job | ≥ 2.5 × | 3.00 × | theirs | met |" in text
+    assert "| 10 s | ours | 50.0 ms | 5.00 ms | 20.0 MB | 2.00 MB |" in text
+    assert "Not installed: third." in text
+    assert "some music" in text
+    assert text == report.page(fake_suites(Goal(at_least=2.5)), tmp_path)
+
+
+def test_with_more_threads_ratios_are_of_the_wall(tmp_path):
+    results.store(replace(stored_result(), settings=Settings(rounds=3, threads=2)), tmp_path)
+    assert "**5.00** (5.00 – 5.00)" in report.page(fake_suites(), tmp_path)
+
+
+def test_a_goal_is_missed_or_not_measured(tmp_path):
+    results.store(stored_result(), tmp_path)
+    missed = report.page(fake_suites(Goal(at_least=3.5)), tmp_path)
+    assert "| A job | ≥ 3.5 × | 3.00 × | theirs | **missed** |" in missed
+    unmeasured = report.page(fake_suites(Goal(at_least=1.0, over=("third",))), tmp_path)
+    assert "not measured" in unmeasured
+
+
+def test_where_all_are_rivals_the_best_one_counts(tmp_path):
+    ours, slow = stored_result().comparisons[0].records
+    quick = replace(slow, contender="quick", cpu=(0.2, 0.4, 0.2))
+    for records in ((ours, slow, quick), (ours, quick, slow)):
+        results.store(stored_result(records=records), tmp_path)
+        assert "| 2.00 × | quick | met |" in report.page(fake_suites(Goal(at_least=1.5)), tmp_path)
+
+
+def test_results_of_another_suite_are_not_reported(tmp_path):
+    results.store(stored_result(name="renamed"), tmp_path)
+    with pytest.raises(ValueError, match="run it again"):
+        report.page(fake_suites(), tmp_path)
+
+
+def test_check_tells_an_edited_page_from_the_written_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(report, "PAGE", tmp_path / "page.md")
+    assert main(["report", "--check"]) == 1
+    assert main(["report"]) == 0
+    assert main(["report", "--check"]) == 0
+    report.PAGE.write_text(report.PAGE.read_text().replace("Benchmarks", "benchmarks"))
+    assert main(["report", "--check"]) == 1
+    assert "out of date" in capsys.readouterr().err
+
+
+def test_the_page_in_the_docs_is_what_the_results_say():
+    assert main(["report", "--check"]) == 0
+
+
+def test_a_failed_measurement_ends_the_run_and_stores_nothing(monkeypatch, capsys):
+    def fail(suite, settings):
+        raise child.MeasuringError("it failed")
+
+    monkeypatch.setattr(results, "measure", fail)
+    monkeypatch.setattr(results, "store", lambda result: pytest.fail("stored"))
+    assert main(["run", "hpss"]) == 1
+    assert "it failed" in capsys.readouterr().err
+
+
+def test_a_smoke_run_stores_nothing_and_settings_reach_the_measurement(monkeypatch):
+    seen, stored = [], []
+    monkeypatch.setattr(results, "measure", lambda suite, settings: seen.append((suite.name, settings)))
+    monkeypatch.setattr(results, "store", lambda result: stored.append(result) or results.FOLDER)
+    assert main(["run", "--smoke"]) == 0
+    assert [name for name, _ in seen] == list(SUITES)
+    assert not stored
+    assert main(["run", "stft", "--rounds", "3", "--lengths", "1,2.5", "--threads", "2"]) == 0
+    assert seen[-1] == ("stft", Settings(rounds=3, lengths=(1.0, 2.5), threads=2))
+    assert len(stored) == 1
+
+
+# The suites themselves
+
+
+def test_names_are_unique_and_refer_to_contenders():
+    names = [comparison.name for suite in SUITES.values() for comparison in suite.comparisons]
+    assert len(names) == len(set(names))
+    for name in names:
+        found = find_comparison(name)
+        contenders = [contender.name for contender in found.contenders]
+        assert len(contenders) == len(set(contenders))
+        rivals = () if found.goal is None or found.goal.over is None else found.goal.over
+        assert {*found.grows, *rivals} <= set(contenders)
+
+
+def test_results_name_no_path_and_no_user():
+    for path in results.FOLDER.glob("*.json"):
+        assert "/home" not in path.read_text()
+        assert "/root" not in path.read_text()
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+@pytest.mark.parametrize("name", ["median_image", "median_rows", "median_bottleneck"])
+def test_median_expressions_are_medians(name, axis):
+    if name == "median_bottleneck":
+        pytest.importorskip("bottleneck")
+    median = getattr(expressions, name)
+    values = np.random.default_rng(0).standard_normal((2, 9, 8)).astype(np.float32)
+    padded = np.pad(values, [(2, 2) if each == axis else (0, 0) for each in range(3)], mode="symmetric")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 5, axis=axis)
+    np.testing.assert_array_equal(median(values, 5, axis), np.median(windows, axis=-1))
+
+
+def test_the_mask_expression_copes_with_silence_and_extremes():
+    values = np.array([3.0, 0.0, 1e30, 0.0], np.float32)
+    rival = np.array([1.0, 0.0, 1e30, 2.0], np.float32)
+    np.testing.assert_allclose(expressions.soft_mask_squared(values, rival), [0.9, 0.5, 0.5, 0.0], rtol=1e-6)
+
+
+def test_both_overlap_add_expressions_add_the_same():
+    frames = np.random.default_rng(0).standard_normal((7, 16))
+    window = np.hanning(16)
+    expected = np.zeros(6 * 4 + 16)
+    for frame, start in enumerate(range(0, 28, 4)):
+        expected[start : start + 16] += frames[frame] * window
+    np.testing.assert_allclose(expressions.overlap_add_frames(frames, window, 4), expected, atol=1e-12)
+    np.testing.assert_allclose(expressions.overlap_add_blocks(frames, window, 4), expected, atol=1e-12)

@@ -1,0 +1,173 @@
+"""Every implementation of the kernels gives the same, whatever the layout and the number of threads."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+
+from dspsep import _parallel
+from dspsep._windows import overlap, window_values
+from dspsep.kernels import Kernels, generic
+
+cpu = pytest.importorskip("dspsep.kernels.cpu")
+NAMES = ["istft", "median_over_frequency", "median_over_time", "soft_mask", "stft"]
+SNR = {"float32": 100.0, "float64": 250.0}
+
+
+def snr(expected, found):
+    noise = np.sum(np.abs(np.asarray(found, complex) - expected) ** 2)
+    return np.inf if noise == 0 else 10 * np.log10(np.sum(np.abs(np.asarray(expected, complex)) ** 2) / noise)
+
+
+def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9):
+    """Return arguments for each kernel."""
+    rng = np.random.default_rng(1)
+    window = window_values("hann", n_fft).astype(dtype)
+    n_frames = 1 + n_samples // hop_length
+    samples = rng.standard_normal((n_channels, n_samples)).astype(dtype)
+    spectra = np.fft.rfft(rng.standard_normal((n_channels, n_frames, n_fft)))
+    spectra = spectra.astype("complex64" if dtype == "float32" else "complex128")
+    values, rival = np.abs(spectra), rng.exponential(size=spectra.shape).astype(dtype)
+    values[:, :2] = 0
+    rival[:, 1:3] = 0
+    weight = overlap("hann", n_fft, hop_length).weight(n_samples, n_frames, dtype)
+    mask = rng.uniform(size=(1, *spectra.shape[1:])).astype(dtype)
+    return {
+        "stft": (samples, window, hop_length, n_frames),
+        "istft": (spectra, mask, window, hop_length, weight),
+        "median_over_time": (values, length),
+        "median_over_frequency": (values, length),
+        "soft_mask": (values, rival, 1.5, 2.0, 0.5),
+    }
+
+
+SIZES = {
+    "usual": {},
+    "one frame": {"n_samples": 5, "hop_length": 16},
+    "one sample": {"n_samples": 1},
+    "two points": {"n_fft": 2, "hop_length": 1, "n_samples": 40},
+    "odd": {"n_fft": 63, "hop_length": 13, "n_samples": 1001},
+    "short hop": {"n_fft": 64, "hop_length": 3, "n_samples": 501},
+    "long windows": {"n_samples": 100, "length": 401},
+    "many chunks": {"n_channels": 1, "n_samples": 70_000, "n_fft": 256, "hop_length": 64},
+}
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("name", NAMES)
+def test_signatures_are_the_protocols(name):
+    def shape(function, skip):
+        parameters = list(inspect.signature(function).parameters.values())[skip:]
+        return [(p.name, p.kind, p.default) for p in parameters]
+
+    expected = shape(getattr(Kernels, name), 1)
+    assert shape(getattr(generic, name), 0) == expected
+    assert shape(getattr(cpu, name), 0) == expected
+
+
+@pytest.mark.core
+def test_every_kernel_of_the_protocol_is_compared():
+    members = {name for name in vars(Kernels) if not name.startswith("_")}
+    assert members == set(NAMES) == set(cpu.__all__) == set(generic.__all__)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", NAMES)
+def test_generic_equals_cpu(name, dtype, size):
+    arguments = calls(dtype, **SIZES[size])[name]
+    expected, found = getattr(generic, name)(*arguments), getattr(cpu, name)(*arguments)
+    assert found.dtype == expected.dtype
+    assert found.shape == expected.shape
+    if name.startswith("median"):
+        np.testing.assert_array_equal(found, expected)
+    else:
+        assert snr(expected, found) >= SNR[dtype]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n_masks", [None, 1, 2])
+def test_inverse_with_and_without_masks(dtype, n_masks):
+    spectra, mask, *rest = calls(dtype)["istft"]
+    mask = None if n_masks is None else np.concatenate([mask, mask**2])[:n_masks]
+    assert snr(generic.istft(spectra, mask, *rest), cpu.istft(spectra, mask, *rest)) >= SNR[dtype]
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("power", [0.3, 1.0, 2.0, 3.5, 40.0, 1e3])
+@pytest.mark.parametrize("margin", [1.0, 2.0, 1e6])
+@pytest.mark.parametrize("tie", [0.0, 0.5])
+def test_soft_masks_over_the_range_of_numbers(dtype, power, margin, tie):
+    limits = np.finfo(dtype)
+    levels = np.array(
+        [0, limits.smallest_subnormal, limits.tiny, 1e-20, 1, 1.5, 1e20, limits.max / 1e7], dtype
+    )
+    values, rival = (grid.copy()[None] for grid in np.meshgrid(levels, levels))
+    expected = generic.soft_mask(values, rival, margin, power, tie)
+    found = cpu.soft_mask(values, rival, margin, power, tie)
+    for mask in (expected, found):
+        assert np.isfinite(mask).all()
+        assert mask.min() >= 0
+        assert mask.max() <= 1
+    # The larger the power, the more a difference in the last bit of the ratio counts.
+    np.testing.assert_allclose(found, expected, atol=4 * max(1, power) * limits.eps)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("which", ["generic", "cpu"])
+def test_the_largest_power_is_a_hard_mask_and_equals_stay_equal(which, dtype):
+    rng = np.random.default_rng(0)
+    values = rng.exponential(size=(1, 200, 200)).astype(dtype)
+    rival = np.where(rng.uniform(size=values.shape) < 0.2, values, rng.exponential(size=values.shape)).astype(
+        dtype
+    )
+    mask = {"generic": generic, "cpu": cpu}[which].soft_mask(values, rival, 1.0, 1e3, 0.5)
+    assert np.array_equal(mask[values == rival], np.full(np.sum(values == rival), 0.5, dtype))
+    apart = np.abs(np.log(values / rival)) > 0.02
+    np.testing.assert_allclose(mask[apart], (values > rival)[apart], atol=1e-6)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("name", NAMES)
+def test_inputs_of_any_layout(name):
+    def layouts(array):
+        if not isinstance(array, np.ndarray):
+            return [array] * 3
+        frozen = array.copy()
+        frozen.setflags(write=False)
+        strided = np.repeat(array, 2, axis=-1)[..., ::2]
+        swapped = np.ascontiguousarray(array.swapaxes(-1, array.ndim - 2)).swapaxes(-1, array.ndim - 2)
+        return [frozen, strided, swapped]
+
+    arguments = calls("float32")[name]
+    expected = getattr(cpu, name)(*arguments)
+    for variant in zip(*map(layouts, arguments), strict=True):
+        assert getattr(cpu, name)(*variant).tobytes() == expected.tobytes()
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("which", ["generic", "cpu"])
+@pytest.mark.parametrize("name", NAMES)
+def test_inputs_are_not_changed(which, name):
+    arguments = calls("float64")[name]
+    before = [a.tobytes() if isinstance(a, np.ndarray) else a for a in arguments]
+    result = getattr({"generic": generic, "cpu": cpu}[which], name)(*arguments)
+    assert [a.tobytes() if isinstance(a, np.ndarray) else a for a in arguments] == before
+    assert not any(np.shares_memory(result, a) for a in arguments if isinstance(a, np.ndarray))
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("name", NAMES)
+def test_threads_do_not_change_a_byte(name):
+    # Long enough that each kernel has several jobs: its chunks, tiles and blocks.
+    arguments = calls("float32", n_samples=600_000, n_fft=64, hop_length=32)[name]
+    outcomes = set()
+    for n_threads in (1, 2, 4):
+        with _parallel.num_threads(n_threads):
+            outcomes.add(getattr(cpu, name)(*arguments).tobytes())
+    assert len(outcomes) == 1

@@ -1,0 +1,153 @@
+"""How kernels are compiled and chosen: cache, flags, the environment variable, and life without numba."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dspsep import InputError
+from dspsep.kernels import generic, kernels_for
+
+ROOT = Path(__file__).resolve().parents[2]
+HPSS = """
+    import numpy as np, dspsep, sys
+    x = np.random.default_rng(0).standard_normal((2, 3000)).astype("float32")
+    sources = dspsep.HPSS(stft=dspsep.STFT(128)).separate(x, 8000)
+    assert np.abs(sources.mixture() - x).max() <= 5e-6 * np.abs(x).max()
+"""
+
+
+def python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
+        cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.core
+def test_kernels_see_nan_and_infinity():
+    jit = pytest.importorskip("dspsep.kernels.cpu._jit")
+
+    @jit.kernel
+    def classify(values, out):
+        for i in range(values.size):
+            out[i] = np.isnan(values[i]) + 2 * np.isinf(values[i])
+
+    out = np.zeros(4)
+    classify(np.array([0.0, np.nan, np.inf, -np.inf]), out)
+    assert out.tolist() == [0, 1, 2, 2]
+
+
+def test_kernels_release_the_gil_and_are_cached():
+    jit = pytest.importorskip("dspsep.kernels.cpu._jit")
+    from dspsep.kernels.cpu import medians
+
+    @jit.kernel
+    def nothing(values):
+        values[0] = 0
+
+    for compiled in (nothing, medians._slide):
+        assert compiled.targetoptions["nogil"] is True
+        assert compiled.targetoptions["fastmath"].isdisjoint({"fast", "nnan", "ninf"})
+    assert type(medians._tile_over_time._cache).__name__ == "FunctionCache"
+
+
+def test_where_nothing_can_be_cached_kernels_are_compiled_without(monkeypatch):
+    jit = pytest.importorskip("dspsep.kernels.cpu._jit")
+    numba = pytest.importorskip("numba")
+    asked = []
+
+    def njit(*, cache=False, **options):
+        asked.append(cache)
+        if cache:
+            raise RuntimeError("cannot cache function 'double': no locator available for file")
+        return real(**options)
+
+    real = numba.njit
+    monkeypatch.setattr(numba, "njit", njit)
+
+    @jit.kernel
+    def double(values):
+        for i in range(values.size):
+            values[i] *= 2
+
+    values = np.ones(3)
+    double(values)
+    assert values.tolist() == [2, 2, 2]
+    assert asked == [True, False]
+
+
+def test_where_no_folder_can_be_written_kernels_run_uncached(tmp_path):
+    pytest.importorskip("numba")
+    shutil.copytree(ROOT / "dspsep", tmp_path / "dspsep", ignore=shutil.ignore_patterns("__pycache__"))
+    # Files where folders would have to be: even the superuser, who may write anywhere, cannot cache there.
+    (tmp_path / "dspsep" / "kernels" / "cpu" / "__pycache__").write_text("")
+    (tmp_path / "home").write_text("")
+    home = str(tmp_path / "home")
+    code = textwrap.dedent(HPSS) + textwrap.dedent("""
+        assert dspsep.__file__.startswith(sys.argv[1])
+        from dspsep.kernels.cpu import medians
+        assert type(medians._tile_over_time._cache).__name__ == "NullCache"
+    """)
+    environment = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "PYTHONPATH")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, str(tmp_path)],
+        cwd=tmp_path, env={**environment, "HOME": home, "XDG_CACHE_HOME": home, "DSPSEP_KERNELS": "cpu"},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.core
+def test_a_wrong_choice_of_kernels_is_refused():
+    done = python("import os; os.environ['DSPSEP_KERNELS'] = 'fastest'\n" + textwrap.dedent(HPSS))
+    assert done.returncode == 1
+    assert "DSPSEP_KERNELS must be 'auto', 'cpu' or 'generic'; got 'fastest'." in done.stderr
+
+
+def test_the_variable_chooses(monkeypatch):
+    cpu = pytest.importorskip("dspsep.kernels.cpu")
+    for setting, expected in (("", cpu), ("auto", cpu), ("cpu", cpu), ("generic", generic)):
+        monkeypatch.setenv("DSPSEP_KERNELS", setting)
+        assert kernels_for(np.ones(1)) is expected
+    monkeypatch.delenv("DSPSEP_KERNELS")
+    assert kernels_for(np.ones(1)) is cpu
+    monkeypatch.setenv("DSPSEP_KERNELS", "gpu")
+    with pytest.raises(InputError, match=r"^DSPSEP_KERNELS must be"):
+        kernels_for(np.ones(1))
+
+
+def test_generic_kernels_do_without_numba():
+    done = python(HPSS + "    assert 'numba' not in sys.modules", DSPSEP_KERNELS="generic")
+    assert done.returncode == 0, done.stderr
+
+
+# `find_spec` of a module that is not there is None; of one whose finder raises, that error.
+BLOCKER = """
+    import importlib.util, sys
+    class Blocker:
+        def find_spec(self, name, path=None, target=None):
+            if name.partition(".")[0] == "numba":
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    sys.meta_path.insert(0, Blocker())
+    real = importlib.util.find_spec
+    importlib.util.find_spec = lambda name, package=None: None if name == "numba" else real(name, package)
+"""
+
+
+def test_without_numba_hpss_works():
+    done = python(BLOCKER + HPSS + "    assert 'numba' not in sys.modules", DSPSEP_KERNELS="")
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_numba_cpu_kernels_cannot_be_asked_for():
+    done = python(BLOCKER + HPSS, DSPSEP_KERNELS="cpu")
+    assert done.returncode == 1
+    assert "DSPSEP_KERNELS must be 'generic' where numba is not installed; got 'cpu'." in done.stderr

@@ -1,0 +1,254 @@
+"""What arrives on a device stays there: `array_api_strict`'s second device stands in for a GPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import dspsep
+from dspsep import HPSS, STFT, BackendError, InputError, Pipeline, Regroup, Sources, _backend, hpss_masks
+from dspsep.kernels import generic, kernels_for
+from dspsep.masks import hard_mask, soft_mask
+from tests.test_stft import noise
+
+xp = pytest.importorskip("array_api_strict")
+DEVICE = xp.Device("device1")
+SMALL = STFT(64)
+SEPARATORS = [
+    HPSS(stft=SMALL),
+    HPSS(stft=SMALL, power=1.0, harmonic_frames=9, percussive_bins=5),
+    HPSS(stft=SMALL, power=3.5, margin=2.0),
+    HPSS(stft=SMALL, margin=(1.0, 3.0)),
+    HPSS(stft=SMALL, mask="hard"),
+    HPSS(stft=SMALL, mask="hard", margin=(2.0, 1.5)),
+    HPSS(stft=STFT(63, 20, "hamming"), harmonic_seconds=0.05, percussive_hertz=500.0),
+]
+
+
+def on_device(values):
+    return xp.asarray(np.ascontiguousarray(values), device=DEVICE)
+
+
+def check_near(array, expected, tolerance):
+    assert type(array).__module__.startswith("array_api_strict")
+    assert array.device == DEVICE
+    assert str(array.dtype).rpartition(".")[2] == expected.dtype.name
+    assert tuple(array.shape) == expected.shape
+    host = _backend.to_host(array)
+    assert np.abs(host - expected).max() <= tolerance * max(1.0, np.abs(expected).max())
+
+
+@pytest.fixture
+def exits():
+    """Return a function that tells how often data went to the host since the last call."""
+    before = _backend.host_exits()
+
+    def since():
+        nonlocal before
+        count = _backend.host_exits() - before
+        before = _backend.host_exits()
+        return count
+
+    return since
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n_channels", [None, 2])
+@pytest.mark.parametrize("stft", [SMALL, STFT(15, 4, "hamming"), STFT(16, 8), STFT(8, 8, "boxcar")], ids=repr)
+def test_transform(stft, n_channels, dtype, exits):
+    for n_samples in (1, 7, 300):
+        audio = noise(n_samples, dtype, n_channels)
+        tolerance = 1e-12 if dtype == "float64" else 1e-5
+        expected = stft.forward(audio, 8000)
+        spectrogram = stft.forward(on_device(audio), 8000)
+        assert exits() == 1  # the peak, to refuse what is not finite
+        mask = np.abs(noise(expected.values.size, dtype)).reshape(expected.values.shape)
+        back = stft.inverse(spectrogram)
+        masked = stft.inverse(spectrogram, mask=on_device(mask))
+        magnitude = spectrogram.magnitude()
+        assert exits() == 0
+        check_near(spectrogram.values, expected.values, tolerance)
+        check_near(magnitude, np.abs(expected.values), tolerance)
+        check_near(back, audio, tolerance)
+        check_near(masked, stft.inverse(expected, mask=mask), tolerance)
+        exits()
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("name", ["median_over_time", "median_over_frequency"])
+def test_medians(name, exits):
+    for shape, length in (((1, 1, 1), 3), ((2, 9, 7), 5), ((1, 3, 4), 31)):
+        values = noise(int(np.prod(shape))).reshape(shape)
+        medians = getattr(generic, name)(on_device(values), length)
+        assert exits() == 0
+        check_near(medians, getattr(generic, name)(values, length), 0)
+        exits()
+
+
+@pytest.mark.core
+def test_masks(exits):
+    values, rival = np.abs(noise(60)).reshape(1, 6, 10), np.abs(noise(60, seed=1)).reshape(1, 6, 10)
+    values[0, :2] = rival[0, :2] = 0
+    soft = soft_mask(on_device(values), on_device(rival), power=1.7, margin=1.2, tie=0.25)
+    hard = hard_mask(on_device(values), on_device(rival), margin=1.2)
+    assert exits() == 0
+    check_near(soft, soft_mask(values, rival, power=1.7, margin=1.2, tie=0.25), 1e-14)
+    check_near(hard, hard_mask(values, rival, margin=1.2), 0)
+
+
+def test_hpss_masks(exits):
+    V = np.abs(noise(400)).reshape(20, 20)
+    harmonic, percussive = hpss_masks(on_device(V), 5, 7, margin=1.5)
+    assert exits() == 1  # the range of V
+    for found, expected in zip((harmonic, percussive), hpss_masks(V, 5, 7, margin=1.5), strict=True):
+        check_near(found, expected, 1e-14)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("separator", SEPARATORS, ids=lambda s: f"{s.mask}-{s.power}-{s.margin}")
+def test_hpss(separator, dtype, exits):
+    audio = noise(1500, dtype, 2)
+    expected = separator.separate(audio, 8000)
+    sources = separator.separate(on_device(audio), 8000)
+    mixture = sources.mixture()
+    assert exits() == 1  # the peak
+    check_near(mixture, audio, 1e-14 if dtype == "float64" else 1e-6)
+    assert sources.names == expected.names
+    if separator.mask == "hard" and dtype == "float32":
+        return  # one bin that falls on the other side is a difference in all of its frame
+    for name in sources:
+        check_near(sources[name], expected[name], 1e-12 if dtype == "float64" else 1e-5)
+
+
+@pytest.mark.core
+def test_pipelines(exits):
+    pipeline = (
+        HPSS(stft=SMALL, margin=2.0)
+        >> {"percussive": HPSS(stft=STFT(32))}
+        >> Regroup(drums=["percussive"], rest=["harmonic", "residual"])
+    )
+    assert isinstance(pipeline, Pipeline)
+    audio = noise(1000, "float64", 2)
+    sources = pipeline.separate(on_device(audio), 8000)
+    assert exits() == 2  # the peaks of the mixture and of the source that is split
+    expected = pipeline.separate(audio, 8000)
+    assert sources.names == ("drums", "rest")
+    for name in sources:
+        check_near(sources[name], expected[name], 1e-12)
+
+
+def test_pcm_quiet_and_loud_audio(exits):
+    pcm = (noise(500) * 20000).astype(np.int16)
+    for values in (pcm, noise(500) * 1e-20, noise(500) * 1e20):
+        sources = HPSS(stft=SMALL).separate(on_device(values), 8000)
+        assert exits() == 1
+        expected = HPSS(stft=SMALL).separate(values, 8000)
+        scale = np.abs(expected.mixture()).max()
+        for name in sources:
+            assert sources[name].device == DEVICE
+            assert np.abs(_backend.to_host(sources[name]) - expected[name]).max() <= 1e-5 * scale
+        exits()
+
+
+def test_infinite_samples_are_found_on_the_device():
+    audio = noise(50, n_channels=2)
+    audio[1, 7] = np.inf
+    with pytest.raises(InputError, match=r"1 NaN or infinite samples, the first in channel 1 at sample 7"):
+        HPSS().separate(on_device(audio), 8000)
+
+
+def test_sources_from_device_arrays():
+    values = noise(40)
+    sources = Sources.from_dict({"a": on_device(values), "b": on_device(2 * values)}, 8000)
+    check_near(sources.mixture(), 3 * values, 1e-14)
+
+
+def test_short_audio_stays_on_the_device():
+    for n_samples in (1, 2):
+        sources = HPSS(stft=SMALL).separate(on_device(np.ones(n_samples)), 8000)
+        assert all(source.device == DEVICE for source in sources.values())
+
+
+def test_device_arrays_cannot_slip_to_the_host():
+    with pytest.raises((RuntimeError, TypeError)):
+        np.asarray(on_device(np.ones(3)))
+    assert kernels_for(on_device(np.ones(3))) is generic
+
+
+@pytest.mark.core
+def test_mixing_libraries_names_both():
+    here, there = np.ones((1, 2, 2)), on_device(np.ones((1, 2, 2)))
+    with pytest.raises(
+        BackendError, match=r"array_api_strict\..* and numpy\.ndarray|numpy\.ndarray and array_api"
+    ):
+        soft_mask(here, there)
+    spectrogram = SMALL.forward(on_device(noise(100)), 8000)
+    with pytest.raises(BackendError, match=r"numpy\.ndarray"):
+        SMALL.inverse(spectrogram, mask=np.ones(spectrogram.values.shape))
+    with pytest.raises(BackendError, match=r"numpy\.ndarray"):
+        Sources.from_dict({"a": np.ones(3), "b": on_device(np.ones(3))}, 8000)
+
+
+def test_mixing_devices_is_refused():
+    here, there = xp.asarray([[1.0]]), on_device([[1.0]])
+    with pytest.raises(BackendError, match=r"device"):
+        Sources.from_dict({"a": here, "b": there}, 8000)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(
+    ("module", "conversion"),
+    [
+        ("torch", "array.detach().cpu().numpy()"),
+        ("jax", "numpy.asarray(array)"),
+        ("jaxlib.xla_extension", "numpy.asarray(array)"),
+        ("tensorflow.python.framework.ops", "array.numpy()"),
+        ("pandas.core.series", "array.to_numpy()"),
+        ("dask.array.core", "array.compute()"),
+        ("mlx.core", "numpy.asarray(array)"),
+    ],
+)
+def test_other_libraries_are_refused_with_the_way_out(module, conversion):
+    class Tensor:
+        shape, ndim, dtype = (100,), 1, "float32"
+
+        def __array__(self, dtype=None, copy=None):
+            raise AssertionError("converted without being asked")
+
+    Tensor.__module__ = module
+    for use in (
+        lambda: HPSS().separate(Tensor(), 8000),
+        lambda: STFT().forward(Tensor(), 8000),
+        lambda: hpss_masks(Tensor()),
+        lambda: (HPSS() >> Regroup(a=["harmonic"])).separate(Tensor(), 8000),
+        lambda: Sources.from_dict({"a": Tensor()}, 8000),
+    ):
+        with pytest.raises(BackendError) as info:
+            use()
+        assert f"{module}." in str(info.value)
+        assert conversion in str(info.value)
+
+
+def test_an_unknown_library_with_a_namespace_is_refused():
+    class Foreign:
+        def __array_namespace__(self):
+            raise AssertionError
+
+    with pytest.raises(BackendError, match=r"Foreign"):
+        HPSS().separate(Foreign(), 8000)
+
+
+def test_objects_that_offer_an_array_are_taken():
+    class Wrapped:
+        def __array__(self, dtype=None, copy=None):
+            return np.ones(100)
+
+    assert dspsep.HPSS(stft=SMALL).separate(Wrapped(), 8000).n_samples == 100
+
+
+def test_numpy_never_leaves_the_host(exits):
+    HPSS(stft=SMALL).separate(noise(500), 8000)
+    hpss_masks(np.ones((5, 5)))
+    assert exits() == 0
