@@ -45,7 +45,7 @@ def loads(text: str | bytes, arrays: Mapping[str, Any] | None = None) -> Any:
     """Return the object that `dumps` wrote."""
     try:
         plain = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError("text", "JSON that dspsep wrote", f"{str(error)[:80]!r}") from error
     try:
         return _object(plain, arrays or {})

@@ -76,6 +76,9 @@ class Sources(Mapping[str, Array]):
     provenance: Provenance | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.audio, Mapping) or not self.audio:
+            got = repr(self.audio)[:60]
+            raise InputError("audio", "a mapping of at least one name to its samples", got)
         object.__setattr__(self, "audio", MappingProxyType(dict(self.audio)))
 
     @classmethod
@@ -106,11 +109,10 @@ class Sources(Mapping[str, Array]):
         >>> Sources.from_dict({"drums": np.zeros((2, 100))}, 44100)
         Sources(drums; 2 channels, 100 samples at 44100 Hz)
         """
-        if not isinstance(audio, Mapping) or not audio:
-            raise InputError("audio", "a mapping of at least one name to its samples", repr(audio)[:60])
         rate = _checks.sample_rate(sample_rate)
         arrays: dict[str, Array] = {}
-        for name, values in audio.items():
+        given = cls(audio, rate)  # refuses what is no mapping, or empty
+        for name, values in given.items():
             check_source_name(name)
             arrays[name] = _audio.samples_of(f"audio[{name!r}]", values)
         first_name, first = next(iter(arrays.items()))

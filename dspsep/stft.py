@@ -29,6 +29,8 @@ from dspsep.kernels import kernels_for
 
 __all__ = ["STFT", "Spectrogram"]
 
+# Frames of more than a minute at any rate that audio has are a slip, and would fill the memory.
+_MAX_N_FFT = 2**24
 # The overlap-added squared window may vary by this ratio before a warning, and before a refusal.
 _UNEVEN, _SINGULAR = 10.0, 1e6
 # At the ends of the audio, where fewer frames meet, it may vary by this ratio before a warning.
@@ -47,9 +49,9 @@ class STFT:
     Parameters
     ----------
     n_fft : int, default=2048
-        Length of a frame in samples, at least 2; odd lengths work. 2048 is 46 ms at 44.1 kHz: long enough
-        to resolve the partials of most notes, short enough for drums to stay drums. Powers of two are
-        fastest.
+        Length of a frame in samples, at least 2 and at most 2**24; odd lengths work. 2048 is 46 ms at
+        44.1 kHz: long enough to resolve the partials of most notes, short enough for drums to stay drums.
+        Powers of two are fastest.
     hop_length : int, optional
         Samples from one frame to the next. By default a quarter of `n_fft` (512: 11.6 ms at 44.1 kHz).
     window : str, tuple or array_like, default="hann"
@@ -109,7 +111,9 @@ class STFT:
         hop_length: int | None = None,
         window: Window | npt.ArrayLike = "hann",
     ) -> None:
-        n_fft = _checks.integer("n_fft", n_fft, minimum=2, remedy="2048 suits music at 44.1 kHz.")
+        n_fft = _checks.integer(
+            "n_fft", n_fft, minimum=2, maximum=_MAX_N_FFT, remedy="2048 suits music at 44.1 kHz."
+        )
         if hop_length is None:
             hop_length = max(1, n_fft // 4)
         hop_length = _checks.integer("hop_length", hop_length, minimum=1, remedy="n_fft // 4 is usual.")

@@ -212,11 +212,11 @@ def test_what_is_code_cannot_be_stored():
         '{"type": "Pipeline", "steps": 5}',
         '{"type": "Pipeline", "steps": []}',
         '{"type": "Pipeline", "steps": [{"type": "Pipeline", "steps": []}]}',
-        '{"type": "Regroup", "groups": 5}', '{"type": "Split", "separators": 5}',
+        '{"type": "Regroup", "groups": 5}', '{"type": "Split", "separators": 5}', None, 5,
     ],
     ids=lambda text: repr(text)[:60],
 )  # fmt: skip
-def test_other_text_is_an_input_error(text):
+def test_other_text_is_an_input_error(text):  # and what is no text at all
     with pytest.raises(InputError, match=r" must be .+; got .+\."):
         from_json(text)
 

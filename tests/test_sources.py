@@ -137,3 +137,10 @@ def test_integers_are_scaled():
     sources = Sources.from_dict({"a": np.array([16384, -32768], np.int16)}, 8000)
     assert sources["a"].dtype == np.float32
     assert sources["a"].tolist() == [0.5, -1.0]
+
+
+@pytest.mark.parametrize("audio", [{}, None, [np.ones(4)]], ids=str)
+def test_sources_are_never_empty(audio):
+    for make in (Sources, Sources.from_dict):
+        with pytest.raises(InputError, match=r"^audio must be a mapping of at least one name"):
+            make(audio, 8000)

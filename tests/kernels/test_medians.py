@@ -105,3 +105,19 @@ def test_tiles_meet_without_a_seam():
         np.testing.assert_array_equal(
             cpu.median_over_frequency(values, 9), oracle(values, 9, "median_over_frequency")
         )
+
+
+@pytest.mark.parametrize("length", [31, 701])
+def test_medians_do_not_depend_on_where_tiles_end(length):
+    # Longer than a tile in both directions, and no multiple of it.
+    values = np.abs(np.random.default_rng(5).standard_normal((1, 1300, 70)))
+    expected = scipy_rows(values[0].T, length).T
+    np.testing.assert_array_equal(KERNELS["cpu"].median_over_time(values, length)[0], expected)
+    turned = np.ascontiguousarray(values.transpose(0, 2, 1))
+    np.testing.assert_array_equal(KERNELS["cpu"].median_over_frequency(turned, length)[0], expected.T)
+
+
+def scipy_rows(rows, length):
+    from scipy.ndimage import median_filter
+
+    return np.array([median_filter(row, size=length, mode="reflect") for row in rows])

@@ -24,9 +24,12 @@ from dspsep.kernels.cpu._jit import kernel, readonly
 __all__ = ["median_over_frequency", "median_over_time"]
 
 _LANES = 64
-# Outputs along the sliding axis per tile: what a tile works on (256 kB in single precision) stays in
-# the second-level cache, and tiles are what threads share out.
+# Outputs along the sliding axis per tile, for usual lengths: what a tile works on (256 kB in single
+# precision) stays in the second-level cache, and tiles are what threads share out.
 _TILE = 512
+# The first window of a tile is sorted by insertion, all lanes at once, up to this length; longer ones lane
+# by lane, in fewer steps.
+_LONG = 256
 
 
 def median_over_time(values: Array, length: int) -> Array:
@@ -113,7 +116,10 @@ def _slide(padded: Array, length: int, out: Array) -> None:
     window = np.full((length + 2, _LANES), np.inf, padded.dtype)
     window[0] = -np.inf
     following = window.copy()
-    for row in range(length):
+    if length > _LONG:
+        for lane in range(_LANES):
+            window[1 : length + 1, lane] = np.sort(padded[:length, lane])
+    for row in range(length if length <= _LONG else 0):
         for rank in range(row + 1, 0, -1):
             for lane in range(_LANES):
                 low, high, value = window[rank - 1, lane], window[rank, lane], padded[row, lane]
