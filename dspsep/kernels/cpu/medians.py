@@ -110,21 +110,28 @@ def _mirror(position: int, n: int) -> int:
 
 
 @kernel
-def _slide(padded: Array, length: int, out: Array) -> None:
-    """Write the medians of `length` consecutive rows of `padded`, lane by lane, to `out`."""
-    # Row 0 is minus infinity, rows 1 to `length` the sorted window, the last row plus infinity.
+def _sorted_window(padded: Array, length: int) -> Array:
+    """Return the first `length` rows of `padded`, each lane sorted, between rows of infinities."""
     window = np.full((length + 2, _LANES), np.inf, padded.dtype)
     window[0] = -np.inf
-    following = window.copy()
     if length > _LONG:
         for lane in range(_LANES):
             window[1 : length + 1, lane] = np.sort(padded[:length, lane])
-    for row in range(length if length <= _LONG else 0):
+        return window
+    for row in range(length):
         for rank in range(row + 1, 0, -1):
             for lane in range(_LANES):
                 low, high, value = window[rank - 1, lane], window[rank, lane], padded[row, lane]
-                smaller = min(high, value)
-                window[rank, lane] = max(smaller, low)
+                smaller = value if value < high else high
+                window[rank, lane] = low if low > smaller else smaller
+    return window
+
+
+@kernel
+def _slide(padded: Array, length: int, out: Array) -> None:
+    """Write the medians of `length` consecutive rows of `padded`, lane by lane, to `out`."""
+    window = _sorted_window(padded, length)
+    following = window.copy()
     middle = length // 2 + 1
     for lane in range(_LANES):
         out[0, lane] = window[middle, lane]
