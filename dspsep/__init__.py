@@ -18,7 +18,7 @@ from dspsep import _registry
 from dspsep._version import __version__
 
 if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type checkers and editors
-    from dspsep import data, display, metrics, separators, testing
+    from dspsep import data, display, masks, metrics, separators, testing
     from dspsep._frozen_array import FrozenArray
     from dspsep._parallel import get_num_threads, num_threads, set_num_threads
     from dspsep.data.files import load, save
@@ -60,6 +60,7 @@ __all__ = [
     "hpss_masks",
     "load",
     "load_model",
+    "masks",
     "metrics",
     "num_threads",
     "save",

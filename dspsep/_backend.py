@@ -8,7 +8,6 @@ the device unseen.
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import numpy as np
 
@@ -156,8 +155,3 @@ def asarray_like(values: Array, like: Array) -> Array:
     xp = namespace(like)
     array: Array = xp.asarray(values, device=like.device)
     return array
-
-
-def device_of(array: Array) -> Any:
-    """Return the device of `array`, as its library names it."""
-    return array.device

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -20,6 +21,8 @@ __all__ = ["get_num_threads", "num_threads", "run", "set_num_threads"]
 
 _lock = threading.Lock()
 _setting: int | None = None
+# What `num_threads` says, in the thread and task that says it alone: blocks of several threads may overlap.
+_local_setting: ContextVar[int | None] = ContextVar("dspsep_num_threads", default=None)
 _pools: dict[int, ThreadPoolExecutor] = {}
 _inside = threading.local()
 
@@ -50,9 +53,9 @@ def get_num_threads() -> int:
     Returns
     -------
     int
-        What `set_num_threads` set, else the environment variable ``DSPSEP_NUM_THREADS``, else the
-        smallest of: the processors this process may run on, the share that joblib gave its worker, and
-        the current limit of the BLAS libraries as threadpoolctl sees it.
+        What `num_threads` says here, else what `set_num_threads` set, else the environment variable
+        ``DSPSEP_NUM_THREADS``, else the smallest of: the processors this process may run on, the share that
+        joblib gave its worker, and the current limit of the BLAS libraries as threadpoolctl sees it.
 
     Examples
     --------
@@ -60,6 +63,9 @@ def get_num_threads() -> int:
     >>> dspsep.get_num_threads() >= 1
     True
     """
+    local = _local_setting.get()
+    if local is not None:
+        return local
     if _setting is not None:
         return _setting
     environment = os.environ.get("DSPSEP_NUM_THREADS")
@@ -79,12 +85,12 @@ def get_num_threads() -> int:
 
 @contextmanager
 def num_threads(n_threads: int | None) -> Iterator[None]:
-    """Use a number of threads inside a ``with`` block, and what was set before after it.
+    """Use a number of threads for what this thread does inside a ``with`` block.
 
     Parameters
     ----------
     n_threads : int or None
-        At least 1; None is the default of `get_num_threads`.
+        At least 1; None is what is set for the process.
 
     Yields
     ------
@@ -98,18 +104,19 @@ def num_threads(n_threads: int | None) -> Iterator[None]:
     ...     dspsep.get_num_threads()
     1
     """
-    before = _setting
-    set_num_threads(n_threads)
+    if n_threads is not None:
+        n_threads = _checks.integer("n_threads", n_threads, minimum=1)
+    token = _local_setting.set(n_threads)
     try:
         yield
     finally:
-        set_num_threads(before)
+        _local_setting.reset(token)
 
 
 def run(function: Any, jobs: Iterable[tuple[Any, ...]]) -> None:
     """Call ``function(*job)`` for every job, on the pool if that is worth it.
 
-    An error in a job is raised here, once all are done. Ctrl-C drops the jobs that have not begun.
+    An error in a job, or Ctrl-C, drops the jobs that have not begun. The error is raised here.
     """
     jobs = list(jobs)
     n_threads = 1 if len(jobs) < 2 or getattr(_inside, "job", False) else get_num_threads()
@@ -120,12 +127,14 @@ def run(function: Any, jobs: Iterable[tuple[Any, ...]]) -> None:
     pool = _executor(n_threads)
     futures = [pool.submit(_as_job, function, job) for job in jobs]
     try:
-        wait(futures)
-        for future in futures:
-            future.result()
+        wait(futures, return_when=FIRST_EXCEPTION)
     finally:
         for future in futures:
             future.cancel()
+    wait(futures)
+    for future in futures:
+        if not future.cancelled():
+            future.result()
 
 
 def _as_job(function: Callable[..., None], job: tuple[Any, ...]) -> None:

@@ -84,7 +84,7 @@ PUBLIC: dict[str, str] = {
 }
 
 #: Modules that are public names themselves.
-MODULES = ("data", "display", "metrics", "separators", "testing")
+MODULES = ("data", "display", "masks", "metrics", "separators", "testing")
 
 
 def load(target: str) -> Any:

@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+import secrets
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ _TYPE = "type"
 _HEADER = "header"
 # Stored settings are small; what is larger was not written by us.
 _MAX_HEADER_BYTES = 10_000_000
-_MAX_BYTES = 4_000_000_000
+_MAX_BYTES = 1_000_000_000
 
 
 _Arrays: TypeAlias = dict[str, np.ndarray[Any, Any]]
@@ -134,7 +135,7 @@ def write_npz(path: str | Path, value: Any) -> None:
     arrays: _Arrays = {}
     header = dumps(value, arrays)
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with temporary.open("wb") as stream:
             np.savez(
@@ -171,7 +172,7 @@ def _members(path: Path) -> _Arrays:
     arrays: _Arrays = {}
     with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > _MAX_BYTES:
-            raise _not_ours(path, "more than 4 GB of arrays")
+            raise _not_ours(path, "more than 1 GB of arrays")
         for member in archive.infolist():
             stream = io.BytesIO(archive.read(member))
             version = np.lib.format.read_magic(stream)

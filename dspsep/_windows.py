@@ -23,6 +23,8 @@ _Float64 = npt.NDArray[np.float64]
 # largest. A hop of n_fft / 4 stays above it with every common window, n_fft / 2 with none but the boxcar.
 _WEAK_END = 1 / 32
 
+_PEAK_BOUNDS = (1e-9, 1e9)
+
 # The cosine sums of the usual windows: a[0] - a[1] cos(2 pi n / N) + a[2] cos(4 pi n / N) - …
 # They spare the half second that importing scipy.signal takes.
 _COSINE_SUMS = {
@@ -39,7 +41,15 @@ def window_setting(window: object, n_fft: int) -> Window:
         setting: Window = _checks.plain(_with_tuples(window))
     else:
         setting = _frozen(window, n_fft)
-    window_values(setting, n_fft)
+    try:
+        hash(setting)
+    except TypeError:
+        raise InputError("window", "a name with numbers as its parameters", repr(window)[:80]) from None
+    peak = float(np.abs(window_values(setting, n_fft)).max())
+    if peak and not _PEAK_BOUNDS[0] <= peak <= _PEAK_BOUNDS[1]:
+        # Its square, by which the inverse divides, would leave the range of single precision.
+        requirement = "of a peak between 1e-9 and 1e9"
+        raise InputError("window", requirement, f"{peak:g}", "Scale it to a peak of 1.")
     return setting
 
 
@@ -61,7 +71,7 @@ def _frozen(window: Any, n_fft: int) -> FrozenArray:
     raise InputError("window", f"a name, a tuple, or {n_fft} real numbers (n_fft of them)", got)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def window_values(window: Window, n_fft: int) -> _Float64:
     """Return the `n_fft` samples of a window, read-only."""
     if isinstance(window, FrozenArray):
@@ -84,7 +94,7 @@ def _scipy_window(window: str | tuple[Any, ...], n_fft: int) -> _Float64:
 
     try:
         return np.array(get_window(window, n_fft, fftbins=True), np.float64)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
         raise InputError(
             "window",
             "a window that scipy.signal.get_window knows",
@@ -145,7 +155,7 @@ class Overlap:
         return hops.reshape(-1)[before : before + n_samples]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def overlap(window: Window, n_fft: int, hop_length: int) -> Overlap:
     """Return the `Overlap` of these settings, made once."""
     return Overlap(window, n_fft, hop_length)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from dspsep import _backend, _checks
 from dspsep._typing import Array
 from dspsep.errors import InputError
@@ -35,7 +37,7 @@ def soft_mask(
     Raises
     ------
     InputError
-        If the shapes differ or a setting is out of range.
+        If the shapes differ, a setting is out of range, or NumPy values are negative or not finite.
 
     Examples
     --------
@@ -72,7 +74,7 @@ def hard_mask(values: Array, rival: Array, *, margin: float = 1.0) -> Array:
     Raises
     ------
     InputError
-        If the shapes differ or the margin is not above 0.
+        If the shapes differ, the margin is not above 0, or NumPy values are negative or not finite.
 
     Examples
     --------
@@ -88,9 +90,20 @@ def hard_mask(values: Array, rival: Array, *, margin: float = 1.0) -> Array:
     return mask
 
 
+def _check_range(name: str, values: Array) -> None:
+    if values.size and not (
+        values.min() >= 0 and values.max() <= np.finfo(values.dtype).max / _checks.MAX_MARGIN
+    ):
+        requirement = "finite, not negative, and a millionth of the largest number of its type or less"
+        raise InputError(name, requirement, f"values from {values.min():g} to {values.max():g}")
+
+
 def _pair(values: Array, rival: Array) -> tuple[Array, Array]:
     values, rival = _backend.real_floating("values", values), _backend.real_floating("rival", rival)
     xp = _backend.namespace(values, rival)
+    if _backend.is_numpy(values):  # elsewhere a look at the values would be a trip from the device
+        _check_range("values", values)
+        _check_range("rival", rival)
     if values.shape != rival.shape:
         raise InputError("rival", f"of the shape of values, {tuple(values.shape)}", f"{tuple(rival.shape)}")
     return values, xp.astype(rival, values.dtype, copy=False)

@@ -114,7 +114,11 @@ class Split(Refiner):
             parts = separators[name].separate(
                 sources[name], sources.sample_rate, callback=_prefixed(callback, name)
             )
-            audio.update({f"{name}/{part}": parts[part] for part in parts})
+            for part in parts:
+                if f"{name}/{part}" in sources or f"{name}/{part}" in audio:
+                    # One would replace the other, and the sum would be lost.
+                    raise InputError("the parts of a source", "named like no other", f"{name}/{part} twice")
+                audio[f"{name}/{part}"] = parts[part]
             models.update({f"{name}/{path}" if path else name: m for path, m in _models_of(parts).items()})
         return Sources(audio, sources.sample_rate, models, sources.provenance)
 

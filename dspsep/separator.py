@@ -74,7 +74,7 @@ class _Settings:
         Raises
         ------
         InputError
-            If a setting is a function, an array, or an object that dspsep does not know by name.
+            If a setting is a function, or an object that dspsep does not know by name.
 
         Examples
         --------

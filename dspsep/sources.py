@@ -25,7 +25,8 @@ class Provenance:
     version : str
         The version of dspsep.
     settings : str
-        The separator, as its `repr`: evaluating it gives the same separator.
+        The separator, as its `repr`. Evaluating it gives the same separator, unless a setting is a long
+        array.
     seed : int or None, default=None
         The seed of random starts; None where there are none.
     gain : float, default=1.0
@@ -188,6 +189,10 @@ class Sources(Mapping[str, Array]):
         files: Any = importlib.import_module("dspsep.data.files")
         paths: dict[str, Path] = files.save_sources(self, folder, format=format)
         return paths
+
+    # Mappings compare their values, and arrays do not compare to one truth: a result equals itself alone.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def __reduce__(self) -> tuple[type[Sources], tuple[Any, ...]]:
         # A mapping proxy cannot be pickled; the dict inside it can.

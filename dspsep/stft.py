@@ -66,8 +66,9 @@ class STFT:
     Warns
     -----
     DspsepWarning
-        ``W_WINDOW`` if the overlap-added squared window varies by more than 10:1: the inverse is exact, but
-        changes made to some samples are amplified far more than to others.
+        ``W_WINDOW`` if the overlap-added squared window varies by more than 10:1, or by more than 32:1 at the
+        ends of the audio, where fewer frames meet: the inverse is exact, but changes made to some samples
+        are amplified far more than to others.
 
     See Also
     --------
@@ -80,8 +81,8 @@ class STFT:
     the overlap-added squared window everywhere, where librosa leaves samples of tiny weight undivided; odd
     `n_fft` has the number of frames given above.
 
-    Cost: O(n_frames n_fft log n_fft) per channel; what is needed beside input and output does not grow with
-    the length (half a megabyte per thread).
+    Cost: O(n_frames n_fft log n_fft) per channel. What is needed beside input and output is about a megabyte
+    for each thread and, in the inverse, the weight of every sample: one number, whatever the channels.
 
     References
     ----------
@@ -167,6 +168,7 @@ class STFT:
         >>> STFT(2048, 512).n_frames(44100)
         87
         """
+        n_samples = _checks.integer("n_samples", n_samples, minimum=1)
         if self._overlap.needs_closing_frame:
             return 1 + -(-n_samples // self.hop_length)
         return 1 + n_samples // self.hop_length
@@ -204,7 +206,13 @@ class STFT:
         dtype('complex64')
         """
         rate = _checks.sample_rate(sample_rate)
-        samples, mono, _ = _audio.finite_samples_of("mixture", mixture)
+        samples, mono, peak = _audio.finite_samples_of("mixture", mixture)
+        # The largest that a bin can become is the peak times the sum of the window.
+        highest = peak * float(np.abs(window_values(self.window, self.n_fft)).sum())
+        limits = np.finfo(np.float32 if str(samples.dtype).endswith("float32") else np.float64)
+        if highest > float(limits.max):
+            got = f"a peak of {peak:g}"
+            raise InputError("mixture", "quiet enough to be transformed", got, "Scale it to [-1, 1].")
         return self._forward(samples, rate, mono)
 
     def _forward(self, samples: Array, sample_rate: float, mono: bool) -> Spectrogram:
@@ -375,6 +383,8 @@ def _swap(values: Array) -> Array:
 
 
 def _fitting_mask(mask: Array, spectrogram: Spectrogram) -> Array:
+    if not str(getattr(mask, "dtype", "")).endswith("bool"):
+        mask = _backend.real_floating("mask", mask)
     xp = _backend.namespace(mask, spectrogram.values)
     if mask.ndim == 2:
         mask = mask[None, :, :]

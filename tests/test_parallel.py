@@ -299,3 +299,32 @@ def test_control_c_ends_a_long_separation_within_two_seconds(n_threads):
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.core
+def test_blocks_of_two_threads_may_overlap():
+    first_in, second_in, first_out = threading.Event(), threading.Event(), threading.Event()
+    seen = {}
+
+    def first():
+        with dspsep.num_threads(1):
+            first_in.set()
+            second_in.wait(5)
+            seen["first"] = dspsep.get_num_threads()
+        first_out.set()
+
+    def second():
+        first_in.wait(5)
+        with dspsep.num_threads(3):
+            second_in.set()
+            first_out.wait(5)
+            seen["second"] = dspsep.get_num_threads()
+
+    before = dspsep.get_num_threads()
+    threads = [threading.Thread(target=first), threading.Thread(target=second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert seen == {"first": 1, "second": 3}
+    assert dspsep.get_num_threads() == before

@@ -284,3 +284,9 @@ def test_integers_are_scaled_once():
     pcm = (noise(300) * 20000).astype(np.int16)
     sources = (A >> {"percussive": B}).separate(pcm, 8000)
     np.testing.assert_allclose(sources.mixture(), pcm / 32768, atol=5e-6)
+
+
+def test_parts_that_only_the_data_name_cannot_replace_a_source():
+    sources = Sources.from_dict({"a": np.ones(100), "a/harmonic": np.ones(100)}, 8000)
+    with pytest.raises(InputError, match="named like no other"):
+        Split({"a": A}).refine(sources.mixture(), sources)

@@ -367,3 +367,29 @@ def test_recursion_limits_are_left_alone():
     with pytest.raises(InputError):
         from_json("[" * 100_000)
     assert sys.getrecursionlimit() == limit
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"harmonic_frames": -2}, {"harmonic_frames": 0}, {"percussive_bins": 4}, {"percussive_bins": "31"},
+        {"harmonic_frames": 10**9 + 1}, {"mask": "evil"}, {"power": -1}, {"margin": 0.1}, {"margin": [1, 2, 3]},
+        {"power": {"type": "float", "value": "nan"}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_stored_model_is_checked_before_it_reaches_the_kernels(settings, tmp_path):
+    # With lengths below 1, compiled code wrote outside of its arrays.
+    plain = {
+        "harmonic_frames": 31,
+        "percussive_bins": 31,
+        "mask": "soft",
+        "power": 2,
+        "margin": 1,
+        **settings,
+    }
+    text = json.dumps({"type": "HPSSModel", **plain})
+    path = archive(tmp_path / "model.npz", {"header.npy": header(text)})
+    with pytest.raises(InputError):
+        load_model(path)

@@ -298,6 +298,27 @@ class Patient(SpectralSeparator):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeakyModel(HalvesModel):
+    """Gives each source half, and one of them a little more: the remainder hides it from the sum."""
+
+    def iter_masks(self, spectrogram) -> Iterator[np.ndarray]:
+        first, second = super().iter_masks(spectrogram)
+        yield first
+        yield second * 1.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaky(Patient):
+    """Has masks that do not sum to one."""
+
+    min_frames: ClassVar[int] = 1
+
+    def fit(self, spectrogram, *, callback=None):
+        super().fit(spectrogram, callback=callback)
+        return LeakyModel(names=self.names)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stereo(Patient):
     """Works on two channels only."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 from dspsep import _checks
@@ -49,7 +50,8 @@ def save_sources(sources: Sources, folder: str | Path, *, format: str = "wav") -
     -----
     Sources are converted and written one at a time. ``provenance.json`` (version, settings, seed, gain,
     rate and the file of each source) is written last, and that of an earlier set is removed first: where
-    it is, the set is complete.
+    it is, the set is complete. Files of that earlier set which the new one does not replace are removed, so
+    that what lies in the folder sums to one mixture; other files are left alone.
 
     Examples
     --------
@@ -79,6 +81,7 @@ def save_sources(sources: Sources, folder: str | Path, *, format: str = "wav") -
     names = _file_names(sources, extension)
     root = _folder(folder)
     record = root / "provenance.json"
+    _remove_others(root, record, names.values())
     record.unlink(missing_ok=True)
     rate = sources.sample_rate
     if plan.sample_rate != rate:
@@ -94,6 +97,20 @@ def save_sources(sources: Sources, folder: str | Path, *, format: str = "wav") -
         text = _provenance_text(sources, gain, plan.sample_rate, names)
         temporary.write_text(text, encoding="utf-8", newline="\n")
     return {name: root / file for name, file in names.items()}
+
+
+def _remove_others(root: Path, record: Path, kept: Collection[str]) -> None:
+    """Remove the stems of the set that `record` describes, but for those in `kept`."""
+    try:
+        files = json.loads(record.read_text(encoding="utf-8"))["files"]
+        earlier = [str(file) for file in files.values()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return  # no earlier set, or nothing that we wrote
+    for file in earlier:
+        # Only plain names of audio files: a record that was tampered with must not reach beyond the folder.
+        plain = Path(file).name == file and Path(file).suffix in EXTENSIONS
+        if plain and file not in kept and not (root / file).is_symlink():
+            (root / file).unlink(missing_ok=True)
 
 
 def _file_names(sources: Sources, extension: str) -> dict[str, str]:

@@ -85,7 +85,8 @@ class Regroup(Refiner):
         Returns
         -------
         Sources
-            The groups, then the sources that are in none of them.
+            The groups, then the sources that are in none of them. A source that is alone in its group, or in
+            none, is the same array as before, not a copy.
         """
         audio = {}
         for group, members in self._members(sources.names).items():

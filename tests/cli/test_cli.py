@@ -60,7 +60,7 @@ def test_settings_reach_the_separator(song, tmp_path):
     arguments = ["-p", "margin=1.5,3", "-p", "n_fft=1024", "-p", "mask=hard", "-o", str(tmp_path / "out")]
     assert main([str(path), *arguments]) == 0
     provenance = json.loads((tmp_path / "out" / "hpss" / "song" / "provenance.json").read_text())
-    for setting in ("margin=(1.5, 3)", "n_fft=1024, hop_length=256", "mask='hard'"):
+    for setting in ("margin=(1.5, 3.0)", "n_fft=1024, hop_length=256", "mask='hard'"):
         assert setting in provenance["settings"]
     assert set(provenance["files"]) == {"harmonic", "percussive", "residual"}
 

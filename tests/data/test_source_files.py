@@ -202,3 +202,26 @@ def test_wrong_arguments_are_named(tmp_path, sources, folder, format, name):
     with pytest.raises(InputError) as caught:
         save_sources(sources, tmp_path / folder, format=format)
     assert caught.value.name == name
+
+
+def test_a_second_set_leaves_no_stems_of_the_first(tmp_path):
+    three = Sources.from_dict({name: np.full(800, 0.1) for name in ("one", "two", "rest")}, 8000)
+    two = Sources.from_dict({name: np.full(800, 0.2) for name in ("one", "two")}, 8000)
+    (tmp_path / "notes.txt").write_text("mine")
+    save_sources(three, tmp_path)
+    save_sources(two, tmp_path, format="flac")
+    kept = {"one.flac", "two.flac", "provenance.json", "notes.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+def test_a_record_that_was_tampered_with_removes_nothing_elsewhere(tmp_path):
+    victim = tmp_path / "victim.wav"
+    victim.write_bytes(b"precious")
+    folder = tmp_path / "stems"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    names = ["../victim.wav", str(victim), "notes.txt", "provenance.json"]
+    (folder / "provenance.json").write_text(json.dumps({"files": dict(enumerate(names))}))
+    save_sources(Sources.from_dict({"one": np.full(800, 0.1)}, 8000), folder)
+    assert victim.read_bytes() == b"precious"
+    assert (folder / "notes.txt").read_text() == "mine"

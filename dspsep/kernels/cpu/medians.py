@@ -43,6 +43,8 @@ def median_over_frequency(values: Array, length: int) -> Array:
 
 
 def _run(values: Array, length: int, n_sliding: int, n_across: int, tile: object) -> Array:
+    if length < 1 or length % 2 == 0:  # compiled code would write beyond its arrays
+        raise ValueError(f"the length of a median must be odd and at least 1; got {length}")
     values = readonly(values)
     medians = np.empty_like(values)
     jobs = [

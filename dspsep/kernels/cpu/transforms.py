@@ -59,7 +59,8 @@ def istft(spectra: Array, mask: Array | None, window: Array, hop_length: int, we
     """See `dspsep.kernels.Kernels.istft`."""
     n_channels, n_fft, n_samples = spectra.shape[0], window.size, weight.size
     samples = np.zeros((n_channels, n_samples), weight.dtype)
-    step = max(1, _CHUNK_SAMPLES // n_fft) * _CHUNKS_PER_UNIT * hop_length
+    # At least four windows long, so that less than a third of the frames are transformed twice.
+    step = max(max(1, _CHUNK_SAMPLES // n_fft) * _CHUNKS_PER_UNIT * hop_length, 4 * n_fft)
     jobs = [
         (
             spectra[channel],

@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Literal, final
+from typing import Literal, cast, final
 
 from dspsep import _audio, _backend, _checks
 from dspsep._typing import Array
@@ -128,6 +128,10 @@ class HPSS(SpectralSeparator):
         _check_masking(self.mask, self.power, self.margin)
         for field in fields(self):
             object.__setattr__(self, field.name, _checks.plain(getattr(self, field.name)))
+        # Whole numbers become floats, so that equal settings print and are stored alike.
+        object.__setattr__(self, "power", float(self.power))
+        both = tuple(map(float, self.margin)) if isinstance(self.margin, tuple) else float(self.margin)
+        object.__setattr__(self, "margin", both)
 
     @property
     def source_names(self) -> tuple[str, ...]:
@@ -198,6 +202,13 @@ class HPSSModel(MaskModel):
     power: float
     margin: Margin
 
+    def __post_init__(self) -> None:
+        # A model may come from a file: what reaches the kernels is checked here, too.
+        for name in ("harmonic_frames", "percussive_bins"):
+            if _checks.integer(name, getattr(self, name), minimum=1, maximum=_MAX_LENGTH + 1) % 2 == 0:
+                raise InputError(name, "odd", getattr(self, name))
+        _check_masking(self.mask, self.power, self.margin)
+
     @property
     def source_names(self) -> tuple[str, ...]:
         """The names of the sources, in order."""
@@ -213,17 +224,9 @@ class HPSSModel(MaskModel):
             self.power,
             self.margin,
         )
-        if "residual" not in self.source_names:
-            yield from masks
-            return
-        harmonic = next(masks)
-        yield harmonic
-        percussive = next(masks)
-        yield percussive
-        # Both shares are at most one half where neither margin is below one, so this is not negative but
-        # for rounding.
-        xp = _backend.namespace(harmonic)
-        yield xp.clip(1 - harmonic - percussive, 0, None)
+        for _, mask in zip(self.source_names, masks, strict=False):
+            yield mask
+            del mask  # before the next is made: only one exists at a time
 
 
 def hpss_masks(
@@ -305,7 +308,7 @@ def hpss_masks(
 def _iter_masks(
     V: Array, harmonic_frames: int, percussive_bins: int, mask: Mask, power: float, margin: Margin
 ) -> Iterator[Array]:
-    """Yield the harmonic and the percussive mask of V (n_channels, n_freqs, n_frames)."""
+    """Yield the harmonic, the percussive and the residual mask of V (n_channels, n_freqs, n_frames)."""
     xp = _backend.namespace(V)
     swap = xp.permute_dims
     frame_major = swap(V, (0, 2, 1))
@@ -316,13 +319,20 @@ def _iter_masks(
     margin_h, margin_p = _margins(margin)
     # Where both medians are zero, a mask that must share everything out gives each half.
     tie = 0.5 if margin_h == margin_p == 1 else 0.0
-    for values, rival, factor in ((H, P, margin_h), (P, H, margin_p)):
+
+    def share(values: Array, rival: Array, factor: float) -> Array:
         # What `soft_mask` and `hard_mask` do, without their look at every value.
         if mask == "soft":
             shares = kernels.soft_mask(values, rival, factor, power, tie)
         else:
             shares = xp.astype(values > rival * factor, values.dtype)
-        yield swap(shares, (0, 2, 1))
+        return cast("Array", swap(shares, (0, 2, 1)))
+
+    # Each is made when it is asked for and not kept, so that one exists at a time.
+    yield share(H, P, margin_h)
+    yield share(P, H, margin_p)
+    # Both shares are at most one half where neither margin is below one: not negative but for rounding.
+    yield xp.clip(1 - share(H, P, margin_h) - share(P, H, margin_p), 0, None)
 
 
 def _names(mask: Mask, margin: Margin) -> tuple[str, ...]:
