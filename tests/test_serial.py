@@ -374,7 +374,8 @@ def test_recursion_limits_are_left_alone():
     "settings",
     [
         {"harmonic_frames": -2}, {"harmonic_frames": 0}, {"percussive_bins": 4}, {"percussive_bins": "31"},
-        {"harmonic_frames": 10**9 + 1}, {"mask": "evil"}, {"power": -1}, {"margin": 0.1}, {"margin": [1, 2, 3]},
+        {"harmonic_frames": 10**9 + 1}, {"mask": "evil"}, {"power": -1}, {"margin": 0.1},
+        {"margin": [1, 2, 3]},
         {"power": {"type": "float", "value": "nan"}},
     ],
     ids=str,
