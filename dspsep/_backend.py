@@ -7,6 +7,7 @@ the device unseen.
 
 from __future__ import annotations
 
+import os
 import sys
 
 import numpy as np
@@ -115,7 +116,8 @@ def as_array(name: str, value: object) -> Array:
         return value  # type: ignore[return-value]  # a supported array of another library
     if hasattr(value, "__array__") and not np.isscalar(value):
         return np.asarray(value)
-    raise InputError(name, "an array of samples", f"{type(value).__name__}")
+    remedy = "A file is read by dspsep.load(path)." if isinstance(value, (str, os.PathLike)) else ""
+    raise InputError(name, "an array of numbers", f"{type(value).__name__}", remedy)
 
 
 def real_floating(name: str, value: object) -> Array:

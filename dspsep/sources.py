@@ -201,7 +201,8 @@ class Sources(Mapping[str, Array]):
     def __repr__(self) -> str:
         names = ", ".join(self.audio)
         channels = "mono" if len(self.shape) == 1 else f"{self.n_channels} channels"
-        return f"Sources({names}; {channels}, {self.n_samples} samples at {self.sample_rate:g} Hz)"
+        plural = "" if self.n_samples == 1 else "s"
+        return f"Sources({names}; {channels}, {self.n_samples} sample{plural} at {self.sample_rate:g} Hz)"
 
 
 def check_source_name(name: object) -> str:

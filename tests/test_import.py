@@ -155,3 +155,12 @@ def test_works_where_nothing_can_be_written(tmp_path):
         for folder in folders:
             folder.chmod(0o755)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.core
+def test_the_first_example_works_in_a_fresh_process():
+    # Nothing else has imported `dspsep.data.scenes` there.
+    code = (
+        "import dspsep; s = dspsep.data.scenes.song(duration=0.1); dspsep.data.files.audio_info; dspsep.masks"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,8 +7,10 @@ classes.
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from dspsep._version import __version__
 from dspsep.cli import _console, _demo, _info, _list, _separate
@@ -38,13 +40,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         no sense, 130 after Ctrl-C.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name that the terminal cannot show must not end the work
+            stream.reconfigure(errors="backslashreplace")
     parser = _parser()
+    typo = _typo(given)
+    if typo:
+        _console.complain(f"no command or file {given[0]!r}; did you mean `dspsep {typo}`?")
+        return 2
     options = parser.parse_args(_with_command(given))
     if not hasattr(options, "run"):
         parser.print_help()
         return 0
     try:
-        with _console.notices():
+        with _console.notices(quiet=getattr(options, "quiet", False)):
             status: int = options.run(options)
     except DspsepError as error:
         _console.complain(str(error))
@@ -75,6 +84,14 @@ def _with_command(arguments: list[str]) -> list[str]:
     if not arguments or arguments[0] in (*_names(), "-h", "--help", "--version"):
         return arguments
     return ["separate", *arguments]
+
+
+def _typo(arguments: list[str]) -> str | None:
+    """Return the command that a word which is neither command nor file was probably meant to be."""
+    word = arguments[0] if arguments else ""
+    if not word or word.startswith("-") or word in _names() or Path(word).exists() or "." in word:
+        return None
+    return next(iter(difflib.get_close_matches(word, _names(), n=1, cutoff=0.75)), None)
 
 
 def _names() -> list[str]:

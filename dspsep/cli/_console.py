@@ -28,8 +28,8 @@ def printable(text: str) -> str:
 
 
 @contextmanager
-def notices() -> Iterator[None]:
-    """Show the warnings of dspsep as plain lines on stderr."""
+def notices(*, quiet: bool = False) -> Iterator[None]:
+    """Show the warnings of dspsep as plain lines on stderr, or not at all."""
     shown = warnings.showwarning
 
     def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
@@ -39,7 +39,7 @@ def notices() -> Iterator[None]:
             shown(message, category, *where, **more)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always", DspsepWarning)
+        warnings.simplefilter("ignore" if quiet else "always", DspsepWarning)
         warnings.showwarning = show
         yield
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dspsep import _checks
 from dspsep.cli import _console
 from dspsep.cli._settings import separator_from
 from dspsep.data import files
-from dspsep.errors import DspsepError
+from dspsep.errors import DspsepError, InputError
 from dspsep.separator import Separator
 
 __all__ = ["NAME", "add_to"]
@@ -59,7 +61,10 @@ class _Outcome:
 def run(options: argparse.Namespace) -> int:
     """Separate every file; a failed one is reported and the others go on."""
     separator = separator_from(options.method, options.param)
-    folder = Path(options.output) / type(separator).__name__.lower()
+    _checks.number("--offset", options.offset, minimum=0)
+    if options.duration is not None:
+        _checks.number("--duration", options.duration, minimum=0, above=True)
+    folder = _writable(Path(options.output) / type(separator).__name__.lower())
     outcomes: list[_Outcome] = []
     taken: list[str] = []
     with _console.Bar(len(options.files), quiet=options.quiet or options.json) as bar:
@@ -78,6 +83,19 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet and not options.json:
         _summarise(outcomes, failed)
     return 1 if failed else 0
+
+
+def _writable(folder: Path) -> Path:
+    """Make the output folder before any work, or say why it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK)
+        reason = "which may not be written to"
+    except OSError as error:
+        writable, reason = False, error.strerror or str(error)
+    if not writable:
+        raise InputError("--output", "a folder that can be written to", f"{str(folder)!r}: {reason}")
+    return folder
 
 
 def _one(
@@ -113,7 +131,7 @@ def _summarise(outcomes: list[_Outcome], failed: int) -> None:
         rows = [("file", "length", "sources", "folder")]
         rows += [
             (
-                _console.printable(Path(outcome.file).name),
+                _console.printable(outcome.file),
                 f"{outcome.seconds:.1f} s",
                 ", ".join(outcome.sources),
                 _console.printable(str(outcome.folder)),

@@ -46,6 +46,11 @@ def save_sources(sources: Sources, folder: str | Path, *, format: str = "wav") -
     InputError, DspsepError
         As `save`.
 
+    Warns
+    -----
+    DspsepWarning
+        ``W_GAIN`` if the gain is not 1, ``W_RESAMPLED`` as `save`.
+
     Notes
     -----
     Sources are converted and written one at a time. ``provenance.json`` (version, settings, seed, gain,
@@ -83,6 +88,12 @@ def save_sources(sources: Sources, folder: str | Path, *, format: str = "wav") -
     record = root / "provenance.json"
     _remove_others(root, record, names.values())
     record.unlink(missing_ok=True)
+    if gain < 1:
+        warn(
+            "W_GAIN",
+            f"a {extension} file cannot hold a peak of {peak:.3g}: all sources were multiplied by "
+            f"{gain:.4g}, which provenance.json records. A .wav file holds them as they are.",
+        )
     rate = sources.sample_rate
     if plan.sample_rate != rate:
         warn(

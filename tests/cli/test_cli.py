@@ -200,7 +200,11 @@ def test_ctrl_c_ends_promptly_and_leaves_nothing_half_written(tmp_path):
     soundfile.write(path, np.tile(case.mixture, (1, 40)).T, case.sample_rate, subtype="FLOAT")
     out = tmp_path / "out"
     child = subprocess.Popen(
-        [sys.executable, "-m", "dspsep", str(path), "-o", str(out)], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "dspsep", str(path), "-o", str(out)],
+        stderr=subprocess.PIPE,
+        text=True,
+        # Background jobs of a shell are started deaf to it, and would pass that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )
     time.sleep(2.0)
     assert child.poll() is None
@@ -214,3 +218,44 @@ def test_ctrl_c_ends_promptly_and_leaves_nothing_half_written(tmp_path):
     for written in out.rglob("*.wav"):
         assert soundfile.info(written).frames == 40 * case.mixture.shape[1]
     assert not list(out.rglob("*.part"))
+
+
+def test_a_mistyped_command_is_not_taken_for_a_file(song, tmp_path, monkeypatch, capsys):
+    path, _ = song
+    monkeypatch.chdir(tmp_path)
+    assert main(["seperate", str(path)]) == 2
+    assert "did you mean `dspsep separate`" in capsys.readouterr().err
+    assert not (tmp_path / "separated").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--offset", "-1"], ["--duration", "0"]])
+def test_times_that_make_no_sense_are_refused_at_once(arguments, song, capsys):
+    path, _ = song
+    assert main([str(path), *arguments]) == 2
+    assert f"{arguments[0]} must be a number" in capsys.readouterr().err
+
+
+def test_an_output_that_is_no_folder_is_refused_before_any_work(song, tmp_path, capsys):
+    path, _ = song
+    assert main([str(path), "-o", str(path)]) == 2
+    assert "--output must be a folder that can be written to" in capsys.readouterr().err
+
+
+def test_a_gain_is_told_unless_one_wants_quiet(song, tmp_path, capsys):
+    path, samples = song
+    loud = tmp_path / "loud.wav"
+    soundfile.write(loud, 5 * samples.T, soundfile.info(path).samplerate, subtype="FLOAT")
+    assert main([str(loud), "-f", "flac", "-o", str(tmp_path / "out")]) == 0
+    assert "[W_GAIN]" in capsys.readouterr().err
+    assert main([str(loud), "-f", "flac", "-o", str(tmp_path / "out"), "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_names_that_the_terminal_cannot_show_do_not_end_the_work(song, tmp_path):
+    path, _ = song
+    named = tmp_path / "s\N{LATIN SMALL LETTER O WITH DIAERESIS}ng.wav"
+    named.write_bytes(path.read_bytes())
+    command = [sys.executable, "-m", "dspsep", str(named), "-o", str(tmp_path / "out")]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert "s\\xf6ng.wav" in done.stdout

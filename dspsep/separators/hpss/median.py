@@ -124,11 +124,11 @@ class HPSS(SpectralSeparator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for field in fields(self):
+            object.__setattr__(self, field.name, _checks.plain(getattr(self, field.name)))
         _check_length("harmonic_seconds", self.harmonic_seconds, "harmonic_frames", self.harmonic_frames)
         _check_length("percussive_hertz", self.percussive_hertz, "percussive_bins", self.percussive_bins)
         _check_masking(self.mask, self.power, self.margin)
-        for field in fields(self):
-            object.__setattr__(self, field.name, _checks.plain(getattr(self, field.name)))
         # Whole numbers become floats, so that equal settings print and are stored alike.
         object.__setattr__(self, "power", float(self.power))
         both = tuple(map(float, self.margin)) if isinstance(self.margin, tuple) else float(self.margin)
