@@ -394,3 +394,9 @@ def test_a_stored_model_is_checked_before_it_reaches_the_kernels(settings, tmp_p
     path = archive(tmp_path / "model.npz", {"header.npy": header(text)})
     with pytest.raises(InputError):
         load_model(path)
+
+
+def test_arrays_that_hold_no_numbers_are_refused(tmp_path):
+    members = {"header.npy": header(_serial.dumps(MODEL)), "array_0.npy": npy(np.array(["text"]))}
+    with pytest.raises(InputError, match=r"an array of <U4"):
+        load_model(archive(tmp_path / "text.npz", members))

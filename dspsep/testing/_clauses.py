@@ -198,7 +198,9 @@ def _takes_any_layout(bench: Bench) -> None:
     every_second = np.zeros((mixture.shape[0], 12000), np.float32)[:, ::2]
     every_second[:] = mixture
     backwards = np.ascontiguousarray(mixture[::-1, ::-1])[::-1, ::-1]
+    subclass = type("Subclass", (np.ndarray,), {})
     layouts = {
+        "an array subclass": mixture.view(subclass),
         "Fortran order": np.asfortranarray(mixture),
         "every second sample": every_second,
         "negative strides": backwards,
@@ -214,8 +216,13 @@ def _takes_any_layout(bench: Bench) -> None:
 
 def _takes_pcm(bench: Bench) -> None:
     pcm = np.rint(bench.audio(6000) * 20000).astype(np.int16)
-    sources = bench.run(pcm)
-    _require_lawful(sources, pcm / np.float32(2**15), "16-bit PCM")
+    scaled = pcm / np.float32(2**15)
+    _require_lawful(bench.run(pcm), scaled, "16-bit PCM")
+    _require_lawful(bench.run(pcm.astype(np.int32) << 16), scaled.astype(np.float64), "32-bit PCM")
+    unsigned = (pcm // 256 + 128).astype(np.uint8)
+    _require_lawful(bench.run(unsigned), (unsigned - np.float32(128)) / np.float32(128), "8-bit PCM")
+    half = scaled.astype(np.float16)
+    _require_lawful(bench.run(half), half.astype(np.float32), "half precision")
 
 
 def _refuses_what_is_not_audio(bench: Bench) -> None:

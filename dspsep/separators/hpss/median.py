@@ -316,7 +316,7 @@ def _iter_masks(
     kernels = kernels_for(V)
     H = kernels.median_over_time(frame_major, harmonic_frames)
     P = kernels.median_over_frequency(frame_major, percussive_bins)
-    del V, frame_major  # a quarter of the memory that is held while the sources are made
+    del V, frame_major  # not held while the sources are made
     margin_h, margin_p = _margins(margin)
     # Where both medians are zero, a mask that must share everything out gives each half.
     tie = 0.5 if margin_h == margin_p == 1 else 0.0
