@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.hpss.median import HPSS, HPSSModel, hpss_masks
     from dspsep.sources import Provenance, Sources
     from dspsep.stft import STFT, Spectrogram
+    from dspsep.streaming import Reach, Stream
 
 __all__ = [
     "HPSS",
@@ -45,6 +46,7 @@ __all__ = [
     "Pipeline",
     "Progress",
     "Provenance",
+    "Reach",
     "Refiner",
     "Regroup",
     "Separator",
@@ -52,6 +54,7 @@ __all__ = [
     "SpectralSeparator",
     "Spectrogram",
     "Split",
+    "Stream",
     "__version__",
     "data",
     "display",

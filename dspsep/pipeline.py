@@ -16,6 +16,7 @@ from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.separator import Callback, Progress, Refiner, Separator
 from dspsep.sources import Sources, check_source_name
+from dspsep.streaming import Reach
 
 __all__ = ["Pipeline", "Split"]
 
@@ -85,6 +86,16 @@ class Split(Refiner):
                 # One would replace the other, and the sum would be lost.
                 raise InputError("the parts of a source", "named like no other source", f"{name!r} twice")
         return tuple(after)
+
+    def reach(self, sample_rate: float) -> Reach | None:
+        """Return the reach of the separator that looks furthest; None if one of them needs all."""
+        widest = Reach(samples=0)
+        for _, separator in self.separators:
+            reach = separator.reach(sample_rate)
+            if reach is None:
+                return None
+            widest = widest.beside(reach)
+        return widest
 
     def refine(self, mixture: Array, sources: Sources, *, callback: Callback | None = None) -> Sources:
         """Return the sources with some of them split.
@@ -178,6 +189,16 @@ class Pipeline(Separator):
         for step in rest:
             names = cast("Refiner", step).names_after(names)
         return names
+
+    def reach(self, sample_rate: float) -> Reach | None:
+        """Return the sum of what the steps look around; None if one of them needs all of the mixture."""
+        total = Reach(samples=0)
+        for step in self.steps:
+            reach = step.reach(sample_rate)
+            if reach is None:
+                return None
+            total = total.then(reach)
+        return total
 
     def separate(self, mixture: Array, sample_rate: float, *, callback: Callback | None = None) -> Sources:
         """Take a mixture apart, step by step.

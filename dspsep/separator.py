@@ -20,6 +20,7 @@ from dspsep.errors import InputError, warn
 from dspsep.model import MaskModel, Model
 from dspsep.sources import Provenance, Sources
 from dspsep.stft import STFT, Spectrogram
+from dspsep.streaming import LocalStream, Reach, Stream
 
 __all__ = ["Callback", "Progress", "Refiner", "Separator", "SpectralSeparator", "from_json"]
 
@@ -135,6 +136,54 @@ class Separator(_Settings, ABC):
             If the mixture cannot be worked on: the argument, what was seen, and what to do.
         """
 
+    def reach(self, sample_rate: float) -> Reach | None:
+        """Return how far around a sample this separator looks.
+
+        Parameters
+        ----------
+        sample_rate : float
+            Of the mixture, in hertz.
+
+        Returns
+        -------
+        Reach or None
+            None, which is what separators say unless they know better, if a source may depend on all of the
+            mixture: then there is no `stream`.
+        """
+        return None
+
+    def stream(self, sample_rate: float, n_channels: int | None = None) -> Stream:
+        """Return this separator as something that is fed in blocks.
+
+        Parameters
+        ----------
+        sample_rate : float
+            In hertz.
+        n_channels : int, optional
+            Of the blocks, which are then of shape (n_channels, n_samples). By default they have no channel
+            axis.
+
+        Returns
+        -------
+        Stream
+            With `push`, `flush` and `latency_samples`. In all it gives what `separate` gives.
+
+        Raises
+        ------
+        InputError
+            If the method needs the whole mixture before it can give any of its sources.
+        """
+        rate = _checks.sample_rate(sample_rate)
+        reach = self.reach(rate)
+        if reach is None or self.source_names is None:
+            raise InputError(
+                "separator",
+                "one whose sources depend on a bounded part of the mixture, to work in blocks",
+                f"{type(self).__name__}",
+                "Use separate() on the whole mixture.",
+            )
+        return LocalStream(self, reach, rate, n_channels)
+
     def __rshift__(self, step: Separator | Refiner | Mapping[str, Separator]) -> Separator:
         """Return a `Pipeline`: this separator, then `step`."""
         pipeline = _registry.load(_registry.PUBLIC["Pipeline"])
@@ -153,6 +202,21 @@ class Refiner(_Settings, ABC):
     @abstractmethod
     def refine(self, mixture: Array, sources: Sources, *, callback: Callback | None = None) -> Sources:
         """Return other sources that sum to `mixture`, made from `sources`, which do too."""
+
+    def reach(self, sample_rate: float) -> Reach | None:
+        """Return how far around a sample this step looks; None, the default, for all of the mixture.
+
+        Parameters
+        ----------
+        sample_rate : float
+            Of the mixture, in hertz.
+
+        Returns
+        -------
+        Reach or None
+            As in `Separator.reach`.
+        """
+        return None
 
     @abstractmethod
     def names_after(self, names: tuple[str, ...] | None) -> tuple[str, ...] | None:

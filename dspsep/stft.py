@@ -178,6 +178,14 @@ class STFT:
         """The number of bins from 0 Hz to half the sampling rate."""
         return self.n_fft // 2 + 1
 
+    def n_frames_in(self, seconds: float, sample_rate: float) -> int:
+        """Return how many hops there are in a duration, rounded to the nearest, at least one."""
+        return max(1, round(seconds * sample_rate / self.hop_length))
+
+    def n_bins_in(self, hertz: float, sample_rate: float) -> int:
+        """Return how many bins there are in a bandwidth, rounded to the nearest, at least one."""
+        return max(1, round(hertz * self.n_fft / sample_rate))
+
     def forward(self, mixture: npt.ArrayLike, sample_rate: float) -> Spectrogram:
         """Transform audio of any length from one sample.
 
@@ -364,11 +372,11 @@ class Spectrogram:
 
     def n_frames_in(self, seconds: float) -> int:
         """Return how many hops there are in a duration, rounded to the nearest, at least one."""
-        return max(1, round(seconds * self.sample_rate / self.stft.hop_length))
+        return self.stft.n_frames_in(seconds, self.sample_rate)
 
     def n_bins_in(self, hertz: float) -> int:
         """Return how many bins there are in a bandwidth, rounded to the nearest, at least one."""
-        return max(1, round(hertz * self.stft.n_fft / self.sample_rate))
+        return self.stft.n_bins_in(hertz, self.sample_rate)
 
     def __repr__(self) -> str:
         return (

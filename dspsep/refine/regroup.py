@@ -10,6 +10,7 @@ from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.separator import Callback, Refiner
 from dspsep.sources import Sources, check_source_name
+from dspsep.streaming import Reach
 
 __all__ = ["Regroup"]
 
@@ -69,6 +70,10 @@ class Regroup(Refiner):
     def names_after(self, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
         """Return the groups, then the sources that are in none of them."""
         return None if names is None else tuple(self._members(names))
+
+    def reach(self, sample_rate: float) -> Reach:
+        """Return that a sum looks at nothing around a sample."""
+        return Reach(samples=0)
 
     def refine(self, mixture: Array, sources: Sources, *, callback: Callback | None = None) -> Sources:
         """Return the sums.

@@ -24,6 +24,7 @@ from dspsep.model import MaskModel, load_model
 from dspsep.separator import Progress, SpectralSeparator, from_json
 from dspsep.sources import Sources
 from dspsep.testing._bench import Bench, ContractError
+from dspsep.testing._streaming import streams_what_it_separates
 
 __all__ = ["CLAUSES"]
 
@@ -319,6 +320,7 @@ CLAUSES: dict[str, Callable[[Bench], None]] = {
     "takes any layout": _takes_any_layout,
     "takes PCM": _takes_pcm,
     "refuses what is not audio": _refuses_what_is_not_audio,
+    "streams what it separates": streams_what_it_separates,
     "learns a model": _learns_a_model,
     "reports progress": _reports_progress,
 }

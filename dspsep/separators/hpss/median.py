@@ -30,6 +30,7 @@ from dspsep.kernels import kernels_for
 from dspsep.model import MaskModel
 from dspsep.separator import Callback, Progress, SpectralSeparator
 from dspsep.stft import Spectrogram
+from dspsep.streaming import Reach
 
 __all__ = ["HPSS", "HPSSModel", "hpss_masks"]
 
@@ -139,6 +140,22 @@ class HPSS(SpectralSeparator):
         """``harmonic``, ``percussive`` and, where the settings leave something over, ``residual``."""
         return _names(self.mask, self.margin)
 
+    def reach(self, sample_rate: float) -> Reach:
+        """Return how far around a sample the separation looks.
+
+        Parameters
+        ----------
+        sample_rate : float
+            Of the mixture, in hertz.
+
+        Returns
+        -------
+        Reach
+            A frame and half of the median along time: 0.22 s at 44.1 kHz and the default settings.
+        """
+        frames, _ = self._lengths(sample_rate)
+        return Reach(samples=self.stft.n_fft + frames // 2 * self.stft.hop_length, step=self.stft.hop_length)
+
     def fit(self, spectrogram: Spectrogram, *, callback: Callback | None = None) -> HPSSModel:
         """Return the lengths of the medians in frames and bins: there is nothing else to learn.
 
@@ -163,21 +180,29 @@ class HPSS(SpectralSeparator):
         >>> model.harmonic_frames, model.percussive_bins
         (17, 23)
         """
-        harmonic, percussive = self.harmonic_frames, self.percussive_bins
-        if self.harmonic_seconds is not None:
-            harmonic = spectrogram.n_frames_in(self.harmonic_seconds)
-        if self.percussive_hertz is not None:
-            percussive = spectrogram.n_bins_in(self.percussive_hertz)
-        model = HPSSModel(
-            harmonic_frames=_length("harmonic_seconds", harmonic, "frames"),
-            percussive_bins=_length("percussive_hertz", percussive, "bins"),
+        model = self._model(spectrogram.sample_rate)
+        if callback is not None:
+            callback(Progress(stage="fit", iteration=1, n_iterations=1, model=model))
+        return model
+
+    def _model(self, sample_rate: float) -> HPSSModel:
+        frames, bins = self._lengths(sample_rate)
+        return HPSSModel(
+            harmonic_frames=frames,
+            percussive_bins=bins,
             mask=self.mask,
             power=self.power,
             margin=self.margin,
         )
-        if callback is not None:
-            callback(Progress(stage="fit", iteration=1, n_iterations=1, model=model))
-        return model
+
+    def _lengths(self, sample_rate: float) -> tuple[int, int]:
+        """Return the odd lengths of the medians, in frames and in bins."""
+        frames, bins = self.harmonic_frames, self.percussive_bins
+        if self.harmonic_seconds is not None:
+            frames = self.stft.n_frames_in(self.harmonic_seconds, sample_rate)
+        if self.percussive_hertz is not None:
+            bins = self.stft.n_bins_in(self.percussive_hertz, sample_rate)
+        return _length("harmonic_seconds", frames, "frames"), _length("percussive_hertz", bins, "bins")
 
 
 @final
