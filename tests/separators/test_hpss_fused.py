@@ -72,7 +72,7 @@ def test_the_short_way_is_the_long_one(stft, settings, monkeypatch):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"stft": STFT(63, 16)}, {"stft": STFT(100)}, {"harmonic_frames": 1025}, {"percussive_bins": 1025}],
+    [{"stft": STFT(63, 16)}, {"stft": STFT(100)}, {"harmonic_frames": 2049}, {"percussive_bins": 2049}],
     ids=str,
 )
 def test_what_has_no_short_way_goes_the_long_one(settings, monkeypatch):

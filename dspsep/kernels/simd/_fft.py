@@ -34,7 +34,7 @@ from dspsep.kernels.simd._vectors import LANES, load, splat, store
 __all__ = ["complex_fft", "has_fft", "inverse_window", "to_half", "to_spectrum", "twiddles"]
 
 # From one register of frames to what is left of the memory of a core.
-_SMALLEST, _LARGEST = 2 * LANES, 2**16
+_SMALLEST, _LARGEST = 2 * LANES, 2**15
 _PAIR = 2 * LANES  # numbers from one complex element to the next
 
 

@@ -19,7 +19,7 @@ from dspsep.kernels.simd._vectors import LANES, load_rows, store_rows, transpose
 __all__ = ["LONGEST", "median_over_frequency", "median_over_time", "mirrored"]
 
 # Longer networks take longer than keeping the window sorted, which `dspsep.kernels.cpu` does.
-LONGEST = 1023
+LONGEST = 2047
 # Frames per unit of work.
 _FRAMES = 512
 # Rows of a spectrogram are often a power of two apart, and then all of them compete for the same few lines
