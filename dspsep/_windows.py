@@ -163,7 +163,7 @@ class Overlap:
         """
         n_blocks = len(self._blocks)
         hops = [self._blocks[max(0, hop - n_frames + 1) : hop + 1].sum(axis=0) for hop in range(n_blocks - 1)]
-        after = [self._blocks[hop + 1 : hop + 1 + n_frames].sum(axis=0) for hop in range(n_blocks - 1)]
+        after = [self._blocks[hop + 1 :].sum(axis=0) for hop in range(n_blocks - 1)]
         weight = np.stack([*hops, self.steady, *after])
         return np.where(weight > 0, 1 / np.where(weight > 0, weight, 1.0), 0.0).astype(dtype)
 

@@ -181,3 +181,16 @@ def test_threads_do_not_change_a_byte(which, name):
         with _parallel.num_threads(n_threads):
             outcomes.add(getattr(COMPILED[which], name)(*arguments).tobytes())
     assert len(outcomes) == 1
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("which", COMPILED)
+def test_frames_are_added_in_their_order_wherever_tiles_begin(which):
+    spectra, _, window, hop_length, weight = calls("float32")["istft"]
+    weight, inverse = np.ones_like(weight), COMPILED[which].istft
+    for first in (1, 5, 8, 13):
+        later = spectra.copy()
+        later[:, :first] = 0
+        whole = inverse(later, None, window, hop_length, weight)[:, first * hop_length :]
+        alone = inverse(spectra[:, first:], None, window, hop_length, weight[first * hop_length :])
+        assert whole.tobytes() == alone.tobytes()
