@@ -127,12 +127,13 @@ class Fused:
         output = kernels.Output(out.reshape(-1), channel * n_samples + begin, n_channels * n_samples, begin)
         # No further than to the next run, which another thread may be writing.
         extent = extent._replace(n_samples=min(n_samples, self.begin_of(stop)))
-        mixture, memory, end = kernels.Audio(samples[channel], 0), kernels.memory_for(plan), stop + self.lag
+        row = np.ascontiguousarray(samples[channel])
+        mixture, memory, end = kernels.Audio(row, 0), kernels.memory_for(plan), stop + self.lag
         while tile < end:
             start = self.begin_of(tile)
             whole = (n_samples - start - self.span) // self.tile + 1 if start >= 0 else 0
             count = max(1, min(whole, end - tile, _TILES_PER_CALL))
-            ahead = kernels.padded(samples[channel], start, start + self.span + (count - 1) * self.tile)
+            ahead = kernels.padded(row, start, start + self.span + (count - 1) * self.tile)
             ahead = kernels.Audio(ahead, start)
             kernels.advance(plan, memory, tile, tile + count, ahead, mixture, extent, output)
             tile += count

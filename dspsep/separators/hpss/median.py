@@ -97,14 +97,15 @@ class HPSS(SpectralSeparator):
     Driedger et al. give ties to the percussive part, use hard masks, and take the percussive part from a
     second transform with short frames.
 
-    Cost per channel: O(n_freqs n_frames log² l) for lengths l, and one inverse transform for each source but
-    the last. NumPy arrays, with an `n_fft` that is a power of two up to 32768 and medians of up to 2047, are
-    taken apart in tiles of 16 frames, from audio to audio: peak memory beside the input and the sources is
-    then about 1.5 MB for each channel that is being worked on (at the default settings in single precision),
-    whatever the length, and `stream` holds that and the latency: a frame, half of the median along time and
-    16 to 31 hops. Otherwise the spectrum and three real arrays of its size exist at once, which is 20 bytes per
-    channel, bin and frame in single precision (106 MB for 30 s of stereo at 44.1 kHz), and up to 23 with
-    margins or hard masks. Without numba it is about 140 bytes, and 70 MB for sorting.
+    Cost per channel: O(n_freqs n_frames log² l) for lengths l, and one inverse transform for each source
+    but the last. NumPy arrays, with an `n_fft` that is a power of two up to 32768 and medians of up to
+    2047, are taken apart in tiles of 16 frames, from audio to audio: peak memory beside the input and the
+    sources is then about 1.5 MB for each channel that is being worked on (at the default settings in single
+    precision), whatever the length, and `stream` holds that and the latency: a frame, half of the median
+    along time and 16 to 31 hops. Otherwise the spectrum and three real arrays of its size exist at once,
+    which is 20 bytes per channel, bin and frame in single precision (106 MB for 30 s of stereo at 44.1
+    kHz), and up to 23 with margins or hard masks. Without numba it is about 140 bytes, and 70 MB for
+    sorting.
 
     References
     ----------
