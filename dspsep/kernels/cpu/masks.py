@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from dspsep import _parallel
@@ -32,7 +34,9 @@ def soft_mask(values: Array, rival: Array, margin: float, power: float, tie: flo
         )
         for start in range(0, flat.size, _BLOCK)
     ]
-    _parallel.run(_soft_mask_squared if power == 2 else _soft_mask, jobs)
+    whole: dict[float, Callable[..., None]] = {1: _soft_mask_linear, 2: _soft_mask_squared}
+    run = whole.get(power, _soft_mask)
+    _parallel.run(run, jobs)
     return mask
 
 
@@ -51,16 +55,25 @@ def _soft_mask(
             mask[i] = own / (own + other)
 
 
-@kernel
-def _soft_mask_squared(
-    values: Array, rival: Array, margin: float, _power: float, tie: float, smallest: float, mask: Array
-) -> None:
-    """Do the same for power 2, without a call of `pow` and without a branch."""
-    for i in range(values.size):
-        own, other = values[i], rival[i] * margin
-        largest = own if own > other else other
-        silent = largest < smallest
-        scale = 1 / (largest if largest > smallest else smallest)
-        own, other = own * scale, other * scale
-        ratio = own * own / (own * own + other * other + silent)
-        mask[i] = tie if silent else ratio
+def _soft_mask_of(whole_power: int) -> Callable[..., None]:
+    """Return the same for a power of 1 or 2, without a call of `pow` and without a branch."""
+
+    @kernel
+    def soft_mask_of_power(
+        values: Array, rival: Array, margin: float, _power: float, tie: float, smallest: float, mask: Array
+    ) -> None:
+        for i in range(values.size):
+            own, other = values[i], rival[i] * margin
+            largest = own if own > other else other
+            silent = largest < smallest
+            scale = 1 / (largest if largest > smallest else smallest)
+            own, other = own * scale, other * scale
+            if whole_power == 2:
+                own, other = own * own, other * other
+            ratio = own / (own + other + silent)
+            mask[i] = tie if silent else ratio
+
+    return soft_mask_of_power
+
+
+_soft_mask_linear, _soft_mask_squared = _soft_mask_of(1), _soft_mask_of(2)

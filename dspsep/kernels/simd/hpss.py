@@ -23,7 +23,7 @@ import numpy as np
 
 from dspsep._typing import Array
 from dspsep.kernels.cpu._jit import inlined, kernel, readonly
-from dspsep.kernels.cpu.masks import _soft_mask, _soft_mask_squared
+from dspsep.kernels.cpu.masks import _soft_mask, _soft_mask_linear, _soft_mask_squared
 from dspsep.kernels.simd._fft import complex_fft, has_fft, inverse_window, to_half, to_spectrum, twiddles
 from dspsep.kernels.simd._selection import medians, selection
 from dspsep.kernels.simd._vectors import LANES, load, load_rows, square_root, store, store_rows, transpose
@@ -304,6 +304,8 @@ def _mask(plan: Plan, values: Array, rival: Array, margin: float, mask: Array) -
     if plan.hard:
         for i in range(mask.size):
             mask[i] = values[i] > rival[i] * margin
+    elif plan.power == 1:
+        _soft_mask_linear(values, rival, margin, plan.power, plan.tie, plan.smallest, mask)
     elif plan.power == 2:
         _soft_mask_squared(values, rival, margin, plan.power, plan.tie, plan.smallest, mask)
     else:
