@@ -27,7 +27,7 @@ from dspsep.kernels.cpu.masks import _soft_mask, _soft_mask_linear, _soft_mask_s
 from dspsep.kernels.simd._fft import complex_fft, has_fft, inverse_window, to_half, to_spectrum, twiddles
 from dspsep.kernels.simd._selection import medians, selection
 from dspsep.kernels.simd._vectors import LANES, load, load_rows, square_root, store, store_rows, transpose
-from dspsep.kernels.simd.medians import LONGEST, mirrored
+from dspsep.kernels.simd.medians import LONGEST, mirrored, outputs_at_once
 from dspsep.kernels.simd.transforms import add_frames, padded, read_frames
 
 __all__ = [
@@ -109,7 +109,7 @@ def plan_for(
     dtype, n_fft = window.dtype, window.size
     real = dtype.type
     time = selection(harmonic_frames, str(dtype), TILE)
-    frequency = selection(percussive_bins, str(dtype), TILE if percussive_bins <= 31 else 64)
+    frequency = selection(percussive_bins, str(dtype), outputs_at_once(percussive_bins))
     factors, half = twiddles(n_fft, str(dtype))
     n_freqs, side = n_fft // 2 + 1, percussive_bins // 2
     padded = _rounded_up(n_freqs, frequency.n_outputs)

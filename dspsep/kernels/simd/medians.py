@@ -16,7 +16,7 @@ from dspsep.kernels.cpu._jit import inlined, kernel, readonly
 from dspsep.kernels.simd._selection import Selection, medians, selection
 from dspsep.kernels.simd._vectors import LANES, load_rows, store_rows, transpose
 
-__all__ = ["LONGEST", "median_over_frequency", "median_over_time", "mirrored"]
+__all__ = ["LONGEST", "median_over_frequency", "median_over_time", "mirrored", "outputs_at_once"]
 
 # Longer networks take longer than keeping the window sorted, which `dspsep.kernels.cpu` does.
 LONGEST = 2047
