@@ -35,6 +35,12 @@ METHODS: dict[str, Method] = {
         summary="Harmonic-percussive separation by median filtering of the spectrogram",
         source_names=("harmonic", "percussive"),
     ),
+    "CascadedHPSS": Method(
+        target="dspsep.separators.hpss.cascaded:CascadedHPSS",
+        family="hpss",
+        summary="Harmonic-percussive separation in two passes, with long frames and then with short ones",
+        source_names=("harmonic", "percussive"),
+    ),
 }
 
 #: Steps of a pipeline that are not separators by themselves.
