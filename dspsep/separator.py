@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, TypeAlias, cast
 
@@ -318,17 +318,28 @@ class SpectralSeparator(Separator):
         report = callback or _say_nothing
         report(Progress(stage="transform"))
         spectrogram = self.stft._forward(audio.samples, rate, audio.mono)
-        model = self.fit(spectrogram, callback=callback)
-        sources = self._resynthesise(audio, spectrogram, model, report)
+        model, masks = self._learn(spectrogram, callback)
+        sources = self._resynthesise(audio, spectrogram, model, masks, report)
         return Sources(sources, rate, model, self.provenance())
 
+    def _learn(
+        self, spectrogram: Spectrogram, callback: Callback | None
+    ) -> tuple[MaskModel, Iterator[Array]]:
+        """Return a model and the masks of its own spectrogram, which some methods have by the way."""
+        model = self.fit(spectrogram, callback=callback)
+        return model, model.iter_masks(spectrogram)
+
     def _resynthesise(
-        self, audio: Mixture, spectrogram: Spectrogram, model: MaskModel, report: Callback
+        self,
+        audio: Mixture,
+        spectrogram: Spectrogram,
+        model: MaskModel,
+        masks: Iterator[Array],
+        report: Callback,
     ) -> dict[str, Array]:
         *names, last = model.source_names
         sources: dict[str, Array] = {}
         remainder = audio.samples
-        masks = model.iter_masks(spectrogram)
         for done, name in enumerate(names):
             report(Progress(stage=name, iteration=done, n_iterations=len(names), model=model))
             source = self.stft._inverse(spectrogram, next(masks))

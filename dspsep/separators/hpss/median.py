@@ -18,7 +18,6 @@ and what neither wins is the residual, 1 - M_h - M_p.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Literal, cast, final
@@ -29,6 +28,7 @@ from dspsep.errors import InputError
 from dspsep.kernels import kernels_for
 from dspsep.model import MaskModel
 from dspsep.separator import Callback, Progress, SpectralSeparator
+from dspsep.separators.hpss._settings import check_mask, magnitudes
 from dspsep.stft import Spectrogram
 from dspsep.streaming import Reach
 
@@ -313,14 +313,7 @@ def hpss_masks(
     _check_length("harmonic_seconds", None, "harmonic_frames", harmonic_frames)
     _check_length("percussive_hertz", None, "percussive_bins", percussive_bins)
     _check_masking(mask, power, margin)
-    V = _backend.real_floating("V", V)
-    if V.ndim not in (2, 3) or 0 in V.shape:
-        raise InputError("V", "of shape (n_freqs, n_frames) or with channels first", f"{tuple(V.shape)}")
-    xp = _backend.namespace(V)
-    # NaN and infinity go through both, and there is one trip from the device.
-    lowest, highest = _backend.to_host(xp.stack([xp.min(V), xp.max(V)])).tolist()
-    if not (lowest >= 0 and highest < math.inf):
-        raise InputError("V", "finite and not negative", f"values from {lowest:g} to {highest:g}")
+    V, highest = magnitudes(V)
     # Masks do not see a common factor, and near the limits of the type margins would.
     exponent = _audio.safe_exponent(highest)
     if exponent:
@@ -394,9 +387,7 @@ def _check_length(name: str, length: float | None, count_name: str, count: int |
 
 
 def _check_masking(mask: object, power: object, margin: object) -> None:
-    _checks.choice("mask", mask, ("soft", "hard"))
-    remedy = 'mask="hard" is the limit of large powers.'
-    _checks.number("power", power, minimum=0, above=True, maximum=_checks.MAX_POWER, remedy=remedy)
+    check_mask(mask, power)
     if isinstance(margin, tuple) and len(margin) != 2:
         raise InputError("margin", "one number or two, (harmonic, percussive)", repr(margin))
     for value in margin if isinstance(margin, tuple) else (margin,):
