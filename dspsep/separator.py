@@ -54,6 +54,8 @@ class Progress:
 #: used.
 Callback: TypeAlias = Callable[[Progress], bool | None]
 
+_Learned: TypeAlias = tuple[MaskModel, Iterator[Array]]
+
 
 class _Settings:
     """What separators and refiners share: they are values, and can be stored as text."""
@@ -106,6 +108,10 @@ class Separator(_Settings, ABC):
     Subclasses are frozen, keyword-only dataclasses that check their settings in ``__post_init__``. Those that
     mask one spectrogram derive from `SpectralSeparator`; others write `separate`.
     """
+
+    #: The channels that the method can work on.
+    min_channels: ClassVar[int] = 1
+    max_channels: ClassVar[int | None] = None
 
     @property
     @abstractmethod
@@ -257,9 +263,6 @@ class SpectralSeparator(Separator):
 
     #: Fewer frames than this are too little to learn from: see `separate`.
     min_frames: ClassVar[int] = 1
-    #: The channels that the method can work on.
-    min_channels: ClassVar[int] = 1
-    max_channels: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.stft, STFT):
@@ -318,25 +321,19 @@ class SpectralSeparator(Separator):
         report = callback or _say_nothing
         report(Progress(stage="transform"))
         spectrogram = self.stft._forward(audio.samples, rate, audio.mono)
-        model, masks = self._learn(spectrogram, callback)
-        sources = self._resynthesise(audio, spectrogram, model, masks, report)
-        return Sources(sources, rate, model, self.provenance())
+        learned = self._learn(spectrogram, callback)
+        sources = self._resynthesise(audio, spectrogram, learned, report)
+        return Sources(sources, rate, learned[0], self.provenance())
 
-    def _learn(
-        self, spectrogram: Spectrogram, callback: Callback | None
-    ) -> tuple[MaskModel, Iterator[Array]]:
+    def _learn(self, spectrogram: Spectrogram, callback: Callback | None) -> _Learned:
         """Return a model and the masks of its own spectrogram, which some methods have by the way."""
         model = self.fit(spectrogram, callback=callback)
         return model, model.iter_masks(spectrogram)
 
     def _resynthesise(
-        self,
-        audio: Mixture,
-        spectrogram: Spectrogram,
-        model: MaskModel,
-        masks: Iterator[Array],
-        report: Callback,
+        self, audio: Mixture, spectrogram: Spectrogram, learned: _Learned, report: Callback
     ) -> dict[str, Array]:
+        model, masks = learned
         *names, last = model.source_names
         sources: dict[str, Array] = {}
         remainder = audio.samples

@@ -2,7 +2,7 @@
 
 No one length of frame suits both parts. Long frames resolve the partials of notes, and smear drum strokes in
 time until these look steady; short ones keep strokes sharp, and merge partials until these look broad. So
-each part is taken where it shows best (Driedger, Müller & Disch 2014, section 3): with x the mixture,
+each part is taken where it shows best (Driedger, Müller & Disch 2014): with x the mixture,
 
     x = h1 + p1 + r1            first pass, long frames; h1 is harmonic
     p1 + r1 = h2 + p2 + r2      second pass, short frames, over the rest; p2 is percussive
@@ -69,8 +69,8 @@ class CascadedHPSS(Separator):
     The sources are ``harmonic`` and ``percussive``, and ``residual`` if `between` says so or the second pass
     has one. What the first leaves as residual is split again.
 
-    The settings of the paper (section 3: 22.05 kHz, frames of 4096 and 256 samples, medians of 200 ms and
-    500 Hz, hard masks with a separation factor of 2) are::
+    The settings of the paper (frames of 4096 and 256 samples, medians of 200 ms and 500 Hz, hard masks with
+    a separation factor of 2) are::
 
         common = dict(harmonic_seconds=0.2, percussive_hertz=500, mask="hard", margin=2)
         CascadedHPSS(
@@ -84,8 +84,8 @@ class CascadedHPSS(Separator):
     on these methods for the numbers.
 
     `Sources.model` is a dict of the models of ``first`` and ``second``. The result is that of the two
-    separators run by hand. Cost and memory: those of the two passes, one after the other, and three
-    arrays of the size of the audio.
+    separators run by hand. Cost: that of the two passes. They run one after the other, so the peak of memory is that
+    of one pass and what it works on: beside the sources twelve times the mixture with the default settings.
 
     References
     ----------

@@ -43,7 +43,7 @@ __all__ = ["IterativeHPSS", "IterativeHPSSModel", "iterative_hpss"]
 Mask = Literal["soft", "hard"]
 
 _SECONDS_PER_HERTZ = 0.003
-# The loss leaves the device, and the callback is told of it, once in so many iterations.
+# Once in so many iterations the callback is told of the loss, which leaves the device for it.
 _REPORTED_EVERY = 10
 # More than this is a slip: a step reaches one frame, and no song has so many.
 _MAX_N_ITER = 1_000_000
@@ -61,8 +61,7 @@ class IterativeHPSS(SpectralSeparator):
     Parameters
     ----------
     stft : STFT, default=STFT(n_fft=8192, hop_length=2048, window="hann")
-        The transform: 186 ms frames every 46 ms at 44.1 kHz. In shorter frames partials are no wider than
-        strokes, and drums keep more of the notes.
+        The transform: 186 ms frames every 46 ms at 44.1 kHz. In shorter ones drums keep more of the notes.
     exponent : float, default=0.6
         The exponent e of W = magnitude ** e, from 0.01 to 2. Below 1 it compresses the range, so that quiet
         partials count beside loud ones; 2 is the power spectrogram. The paper writes 2 gamma.
@@ -94,18 +93,16 @@ class IterativeHPSS(SpectralSeparator):
 
     Notes
     -----
-    The weight follows the grid: a difference between frames ``hop_length / sample_rate`` apart and one
-    between bins ``sample_rate / n_fft`` apart are slopes only after division by these. With r =
-    ``seconds_per_hertz`` the slopes have weights r**2 to 1, and in frames and bins a / (1 - a) =
-    (r * sample_rate**2 / (hop_length * n_fft))**2.
+    Differences become slopes when they are divided by ``hop_length / sample_rate`` or ``sample_rate /
+    n_fft``. With r = ``seconds_per_hertz`` the slopes have weights r**2 to 1, so that in frames and bins
+    a / (1 - a) = (r * sample_rate**2 / (hop_length * n_fft))**2.
 
-    Deviations from the paper: soft masks by default, ties of hard masks go to the harmonic part as there, and
-    at the edges the spectrogram continues with its last frame or bin. Tachibana, Ono, Kameoka & Sagayama
-    (2014) study the family that this objective belongs to, and constrain H**2 + P**2 instead; that is not
-    implemented here.
+    Deviations from the paper: soft masks by default; at the edges the spectrogram continues with its last
+    frame or bin. Tachibana et al. (2014) study the family that this objective belongs to, other constraints
+    among it; only H + P = W is here.
 
     The sources are ``harmonic`` and ``percussive``. Cost: O(n_iter n_freqs n_frames) per channel. Peak memory
-    beside the input and the sources: the spectrum and about seven real arrays of its size, 36 bytes per
+    beside the input and the sources: the spectrum and about eight real arrays of its size, 40 bytes per
     channel, bin and frame in single precision.
 
     References
@@ -139,12 +136,13 @@ class IterativeHPSS(SpectralSeparator):
         super().__post_init__()
         for setting in fields(self):
             object.__setattr__(self, setting.name, _checks.plain(getattr(self, setting.name)))
-        if self.seconds_per_hertz is not None and self.harmonic_weight is not None:
-            name = "seconds_per_hertz and harmonic_weight"
-            raise InputError(name, "given one at a time", "both", "Leave one of them out.")
         if self.seconds_per_hertz is not None:
             _checks.number("seconds_per_hertz", self.seconds_per_hertz, minimum=0, above=True, maximum=1e6)
-        _check_settings(self.harmonic_weight, self.exponent, self.n_iter)
+            if self.harmonic_weight is not None:
+                name = "seconds_per_hertz and harmonic_weight"
+                raise InputError(name, "given one at a time", "both", "Leave one of them out.")
+        weight = 0.0 if self.harmonic_weight is None else self.harmonic_weight
+        _check_settings(weight, self.exponent, self.n_iter)
         check_mask(self.mask, self.power)
         for name in ("exponent", "seconds_per_hertz", "harmonic_weight", "power"):
             # Whole numbers become floats, so that equal settings print and are stored alike.
@@ -273,7 +271,6 @@ class IterativeHPSSModel(MaskModel):
         """Yield the harmonic and the percussive mask: as many steps again as the fit took."""
         V = spectrogram.magnitude()
         H, P, _ = _diffuse(V, self.harmonic_weight, self.exponent, self.n_iter, None)
-        del V
         yield from _iter_masks(H, P, self.mask, self.power / self.exponent)
 
 
@@ -326,8 +323,6 @@ def iterative_hpss(
     (True, True)
     """
     _check_settings(harmonic_weight, exponent, n_iter)
-    if harmonic_weight is None:
-        raise InputError("harmonic_weight", "a number from 0 to 1", "None")
     V, _ = magnitudes(V)
     channels = V if V.ndim == 3 else V[None, :, :]
     H, P, losses = _diffuse(channels, float(harmonic_weight), float(exponent), int(n_iter), None)
@@ -392,19 +387,16 @@ def _ends(callback: Callback | None, done: int, n_iter: int, loss: Array) -> boo
 
 def _iter_masks(H: Array, P: Array, mask: Mask, power: float) -> Iterator[Array]:
     """Yield the harmonic and the percussive mask; `power` is that of compressed magnitudes."""
-    xp = _backend.namespace(H, P)
     if mask == "hard":
-        yield xp.astype(H >= P, H.dtype)
-        yield xp.astype(H < P, H.dtype)
-        return
-    kernels = kernels_for(H)
-    yield kernels.soft_mask(H, P, 1.0, power, 0.5)
-    yield kernels.soft_mask(P, H, 1.0, power, 0.5)
+        xp = _backend.namespace(H, P)
+        yield from (xp.astype(won, H.dtype) for won in (H >= P, H < P))
+    else:
+        soft_mask = kernels_for(H).soft_mask
+        yield from (soft_mask(*rivals, 1.0, power, 0.5) for rivals in ((H, P), (P, H)))
 
 
 def _check_settings(harmonic_weight: object, exponent: object, n_iter: object) -> None:
-    if harmonic_weight is not None:
-        _checks.number("harmonic_weight", harmonic_weight, minimum=0, maximum=1)
+    _checks.number("harmonic_weight", harmonic_weight, minimum=0, maximum=1)
     remedy = "1 takes magnitudes as they are, 2 the power spectrogram; below 1 the range is compressed."
     _checks.number("exponent", exponent, minimum=0.01, maximum=2, remedy=remedy)
     _checks.integer("n_iter", n_iter, minimum=1, maximum=_MAX_N_ITER)

@@ -81,9 +81,10 @@ class TwoStageHPSS(Separator):
     which may be given here as `first` and `second`; medians came out ahead on the recordings that defaults
     were chosen on. The limit is applied to the spectrum of the first pass's transform, bin by bin.
 
-    `Sources.model` is a dict of the models of ``first`` and ``second``. Cost and memory: those of the two
-    passes, one after the other, with five arrays of the size of the audio; and a transform back and forth for
-    the limit.
+    `Sources.model` is a dict of the models of ``first`` and ``second``. Cost: that of the two passes,
+    and of a transform back and forth for the limit. They run one after the other, so the peak of memory is
+    that of one pass and what it works on: beside the sources twelve times the mixture with the default
+    settings.
 
     References
     ----------
@@ -175,9 +176,9 @@ class TwoStageHPSS(Separator):
 
 def _below(samples: Array, cutoff: float, stft: STFT, sample_rate: float) -> Array:
     """Return what samples (n_channels, n_samples) have below `cutoff` hertz, in bins of a transform."""
-    spectrogram = stft.forward(samples, sample_rate)
+    spectrogram = stft._forward(samples, sample_rate, mono=False)
     passed = _backend.asarray_like(spectrogram.frequencies() < cutoff, samples)
     xp = _backend.namespace(samples)
     values = spectrogram.values
     low = xp.where(passed[:, None], values, xp.zeros_like(values))
-    return stft.inverse(spectrogram.with_values(low))
+    return stft._inverse(spectrogram.with_values(low), None)
