@@ -318,12 +318,11 @@ class SpectralSeparator(Separator):
         n_frames = self.stft.n_frames(audio.samples.shape[1])
         if n_frames < self.min_frames and self.source_names is not None:
             return self._too_short(audio, rate, n_frames)
-        report = callback or _say_nothing
-        report(Progress(stage="transform"))
+        (report := callback or _say_nothing)(Progress(stage="transform"))
         spectrogram = self.stft._forward(audio.samples, rate, audio.mono)
-        learned = self._learn(spectrogram, callback)
-        sources = self._resynthesise(audio, spectrogram, learned, report)
-        return Sources(sources, rate, learned[0], self.provenance())
+        model, masks = self._learn(spectrogram, callback)
+        sources = self._resynthesise(audio, spectrogram, (model, masks), report)
+        return Sources(sources, rate, model, self.provenance())
 
     def _learn(self, spectrogram: Spectrogram, callback: Callback | None) -> _Learned:
         """Return a model and the masks of its own spectrogram, which some methods have by the way."""

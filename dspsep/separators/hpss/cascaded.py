@@ -84,8 +84,9 @@ class CascadedHPSS(Separator):
     on these methods for the numbers.
 
     `Sources.model` is a dict of the models of ``first`` and ``second``. The result is that of the two
-    separators run by hand. Cost: that of the two passes. They run one after the other, so the peak of memory is that
-    of one pass and what it works on: beside the sources twelve times the mixture with the default settings.
+    separators run by hand. Cost: that of the two passes. They run one after the other, so the peak of memory
+    is that of one pass and what it works on: beside the sources twelve times the mixture with the default
+    settings.
 
     References
     ----------
