@@ -1,4 +1,4 @@
-"""CascadedHPSS: two passes by hand, the paper's settings, what it refuses, and how good it is on real songs."""
+"""CascadedHPSS: two passes by hand, the paper's settings, what it refuses, and its quality on real songs."""
 
 from __future__ import annotations
 
@@ -59,8 +59,7 @@ def reference(mixture, rate, n_fft):
     spectrogram = stft.forward(mixture, rate)
     V = np.abs(spectrogram.values[0])
     frames, bins = (
-        length + 1 - length % 2
-        for length in (round(0.2 * rate / stft.hop_length), round(500 * n_fft / rate))
+        length + 1 - length % 2 for length in (round(0.2 * rate / stft.hop_length), round(500 * n_fft / rate))
     )
     H, P = ndimage.median_filter(V, (1, frames)), ndimage.median_filter(V, (bins, 1))
     masks = H > 2 * P, P > 2 * H

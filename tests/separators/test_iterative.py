@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,8 +12,15 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 from dspsep import (
-    HPSS, STFT, InputError, IterativeHPSS, IterativeHPSSModel, Reach, iterative_hpss, load_model,
-)  # fmt: skip
+    HPSS,
+    STFT,
+    InputError,
+    IterativeHPSS,
+    IterativeHPSSModel,
+    Reach,
+    iterative_hpss,
+    load_model,
+)
 from dspsep.metrics import sdr, si_sdr
 from tests.cases import case_names, real_case
 from tests.test_stft import noise
@@ -58,10 +66,7 @@ def loops(V, a, exponent, n_iter):
     losses = [objective(H, P, a)]
     for _ in range(n_iter):
         new = np.array(
-            [
-                [minimum_of_the_bound(H, P, W, f, t, a) for t in range(W.shape[1])]
-                for f in range(W.shape[0])
-            ]
+            [[minimum_of_the_bound(H, P, W, f, t, a) for t in range(W.shape[1])] for f in range(W.shape[0])]
         )
         H, P = new, W - new
         losses.append(objective(H, P, a))
@@ -90,7 +95,7 @@ def test_the_parts_are_shares_and_the_objective_never_rises(n_freqs, n_frames, w
     assert min(H.min(), P.min()) >= 0
     np.testing.assert_allclose(H + P, V**exponent, atol=1e-15)
     assert len(losses) == 31
-    assert all(after <= before * (1 + 1e-12) for before, after in zip(losses, losses[1:], strict=False))
+    assert all(after <= before * (1 + 1e-12) for before, after in pairwise(losses))
     single = iterative_hpss(V.astype("float32"), weight, exponent=exponent, n_iter=30)
     assert single[0].dtype == np.float32
     np.testing.assert_allclose(single[0], H, atol=1e-5)
@@ -117,7 +122,8 @@ def test_it_comes_to_the_optimum(weight):
         rise = objective(H + step, P - step, weight) - objective(H - step, P + step, weight)
         slope[f, t] = rise / 2e-6
     at_zero, at_most = H == 0, P == 0
-    assert at_zero.any() and at_most.any()
+    assert at_zero.any()
+    assert at_most.any()
     assert np.abs(slope[~at_zero & ~at_most]).max() < 1e-6
     assert slope[at_zero].min() > -1e-6
     assert slope[at_most].max() < 1e-6
