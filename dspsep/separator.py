@@ -54,8 +54,6 @@ class Progress:
 #: used.
 Callback: TypeAlias = Callable[[Progress], bool | None]
 
-_Learned: TypeAlias = tuple[MaskModel, Iterator[Array]]
-
 
 class _Settings:
     """What separators and refiners share: they are values, and can be stored as text."""
@@ -318,24 +316,31 @@ class SpectralSeparator(Separator):
         n_frames = self.stft.n_frames(audio.samples.shape[1])
         if n_frames < self.min_frames and self.source_names is not None:
             return self._too_short(audio, rate, n_frames)
-        (report := callback or _say_nothing)(Progress(stage="transform"))
-        spectrogram = self.stft._forward(audio.samples, rate, audio.mono)
-        model, masks = self._learn(spectrogram, callback)
-        sources = self._resynthesise(audio, spectrogram, (model, masks), report)
+        model, sources = self._take_apart(audio, rate, callback)
         return Sources(sources, rate, model, self.provenance())
 
-    def _learn(self, spectrogram: Spectrogram, callback: Callback | None) -> _Learned:
-        """Return a model and the masks of its own spectrogram, which some methods have by the way."""
+    def _take_apart(
+        self, audio: Mixture, sample_rate: float, callback: Callback | None
+    ) -> tuple[MaskModel, dict[str, Array]]:
+        """Return model and sources of checked audio; a subclass may know a shorter way to the same."""
+        report = callback or _say_nothing
+        report(Progress(stage="transform"))
+        spectrogram = self.stft._forward(audio.samples, sample_rate, audio.mono)
         model = self.fit(spectrogram, callback=callback)
-        return model, model.iter_masks(spectrogram)
+        return model, self._resynthesise(audio, spectrogram, model, report)
 
     def _resynthesise(
-        self, audio: Mixture, spectrogram: Spectrogram, learned: _Learned, report: Callback
+        self,
+        audio: Mixture,
+        spectrogram: Spectrogram,
+        model: MaskModel,
+        report: Callback,
+        masks: Iterator[Array] | None = None,
     ) -> dict[str, Array]:
-        model, masks = learned
         *names, last = model.source_names
         sources: dict[str, Array] = {}
         remainder = audio.samples
+        masks = model.iter_masks(spectrogram) if masks is None else masks
         for done, name in enumerate(names):
             report(Progress(stage=name, iteration=done, n_iterations=len(names), model=model))
             source = self.stft._inverse(spectrogram, next(masks))

@@ -29,6 +29,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal, final
 
 from dspsep import _audio, _backend, _checks
+from dspsep._audio import Mixture
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.kernels import kernels_for
@@ -195,12 +196,23 @@ class IterativeHPSS(SpectralSeparator):
         >>> model.loss[-1] < 0.1 * model.loss[0]
         True
         """
-        model, _ = self._learn(spectrogram, callback)
+        model, *_ = self._learn(spectrogram, callback)
         return model
+
+    def _take_apart(
+        self, audio: Mixture, sample_rate: float, callback: Callback | None
+    ) -> tuple[IterativeHPSSModel, dict[str, Array]]:
+        # As inherited, but that the masks are those of the fit: to make them again would double the work.
+        report: Callback = callback or (lambda _: None)
+        report(Progress(stage="transform"))
+        spectrogram = self.stft._forward(audio.samples, sample_rate, audio.mono)
+        model, H, P = self._learn(spectrogram, callback)
+        masks = _iter_masks(H, P, self.mask, self.power / self.exponent)
+        return model, self._resynthesise(audio, spectrogram, model, report, masks)
 
     def _learn(
         self, spectrogram: Spectrogram, callback: Callback | None
-    ) -> tuple[IterativeHPSSModel, Iterator[Array]]:
+    ) -> tuple[IterativeHPSSModel, Array, Array]:
         weight = self._weight(spectrogram.sample_rate)
         H, P, losses = _diffuse(spectrogram.magnitude(), weight, self.exponent, self.n_iter, callback)
         model = IterativeHPSSModel(
@@ -211,8 +223,7 @@ class IterativeHPSS(SpectralSeparator):
             power=self.power,
             loss=losses,
         )
-        # The masks of this very spectrogram, without a second run.
-        return model, _iter_masks(H, P, self.mask, self.power / self.exponent)
+        return model, H, P
 
     def _weight(self, sample_rate: float) -> float:
         """Return the weight of smoothness in time, in frames and bins."""
