@@ -228,8 +228,8 @@ def test_the_callback_hears_of_every_tenth_iteration_and_can_end_them():
 def test_separation_runs_the_iterations_once(monkeypatch):
     from dspsep.separators.hpss import iterative
 
-    runs, diffuse = [], iterative._diffuse
-    monkeypatch.setattr(iterative, "_diffuse", lambda *args: runs.append(1) or diffuse(*args))
+    runs, diffuse = [], iterative.diffuse
+    monkeypatch.setattr(iterative, "diffuse", lambda *args: runs.append(1) or diffuse(*args))
     SMALL.separate(noise(1000), 8000)
     assert len(runs) == 1
 
