@@ -39,11 +39,10 @@ for ax in axes[1]:
 
 # %%
 # What falls is the objective: the squared differences of H along time and of P along frequency. No step can
-# raise it. Most of it is gone after ten; what goes on for hundreds is slow diffusion over long distances,
-# which is why the number of steps is a setting of the method and not only of its accuracy.
+# raise it. It cannot become zero, since lines end somewhere and noise is smooth in no direction.
 figure, ax = plt.subplots(figsize=(9, 3), layout="constrained")
-ax.loglog(np.arange(1, len(loss) + 1), loss, color="#3b6ea5")
-ax.set(xlabel="step", ylabel="objective", title="it never rises")
+ax.semilogx(np.arange(1, len(loss)), loss[1:], color="#3b6ea5")
+ax.set(xlabel="step", ylabel="objective", ylim=(0, None), title="it never rises")
 ax.grid(alpha=0.3)
 
 # %%
@@ -59,7 +58,8 @@ for ax, (name, audio) in zip(axes, {"mixture": scene.mixture, **sources}.items()
 
 # %%
 # How near did it come, and does it matter when one stops? SI-SDR in decibels, the mixture standing in for the
-# part at first. Of the objective little is gained after fifty steps, and of the sources nothing.
+# part at first. A step reaches one frame and one bin, so the first fifty compare what is near; after them the
+# objective hardly falls, and a little is gained yet at four times the cost.
 stems = scene.sources
 drums = stems["kick"] + stems["snare"] + stems["hihat"]
 truth = {"harmonic": scene.mixture - drums, "percussive": drums}
