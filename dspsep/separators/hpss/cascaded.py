@@ -83,7 +83,7 @@ class CascadedHPSS(Separator):
     defaults here are others because on real music with known stems they come nearer to them: see the page
     on these methods for the numbers.
 
-    `Sources.model` is a dict of the models of ``first`` and ``second``. The result is that of the two
+    The `model` of the sources is a dict of those of ``first`` and ``second``. The result is that of the two
     separators run by hand. Cost: that of the two passes. They run one after the other, so the peak of memory
     is that of one pass and what it works on: beside the sources twelve times the mixture with the default
     settings.

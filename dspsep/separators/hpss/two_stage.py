@@ -81,7 +81,7 @@ class TwoStageHPSS(Separator):
     which may be given here as `first` and `second`; medians came out ahead on the recordings that defaults
     were chosen on. The limit is applied to the spectrum of the first pass's transform, bin by bin.
 
-    `Sources.model` is a dict of the models of ``first`` and ``second``. Cost: that of the two passes,
+    The `model` of the sources is a dict of those of ``first`` and ``second``. Cost: that of the two passes,
     and of a transform back and forth for the limit. They run one after the other, so the peak of memory is
     that of one pass and what it works on: beside the sources twelve times the mixture with the default
     settings.
