@@ -10,6 +10,7 @@ from dspsep import HPSS, STFT, CascadedHPSS, InputError, IterativeHPSS, Pipeline
 from dspsep.metrics import sdr, si_sdr
 from tests.cases import case_names, real_case
 from tests.test_stft import noise
+from tests.toys import Patient
 
 LONG, SHORT = HPSS(stft=STFT(512)), HPSS(stft=STFT(64))
 PAPER = {"harmonic_seconds": 0.2, "percussive_hertz": 500.0, "mask": "hard", "margin": 2.0}
@@ -132,6 +133,15 @@ def test_wrong_settings_are_refused_by_name(name, options):
     with pytest.raises(InputError, match=r" must be .+; got .+") as info:
         CascadedHPSS(**options)
     assert info.value.name == name
+
+
+@pytest.mark.core
+def test_a_pass_with_other_sources_is_refused():
+    # Their sound would be lost.
+    for names in (("harmonic", "percussive", "other"), ("harmonic",), ("first", "second")):
+        with pytest.raises(InputError, match=r"^second must be a spectral separator"):
+            CascadedHPSS(second=Patient(names=names))
+    assert CascadedHPSS(second=Patient(names=("percussive", "harmonic"))).source_names
 
 
 @pytest.mark.core
