@@ -46,7 +46,15 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "filename_pattern": r"plot_",
     "within_subsection_order": ExplicitOrder(
-        ["plot_hpss.py", "plot_stft_clicks.py", "plot_pipeline.py", "*"]
+        [
+            "plot_hpss.py",
+            "plot_stft_clicks.py",
+            "plot_pipeline.py",
+            "plot_cascaded_hpss.py",
+            "plot_iterative_hpss.py",
+            "plot_two_stage_hpss.py",
+            "*",
+        ]
     ),
     "abort_on_example_error": True,
     "download_all_examples": False,

@@ -25,9 +25,13 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.errors import BackendError, DspsepError, DspsepWarning, InputError
     from dspsep.model import MaskModel, Model, load_model
     from dspsep.pipeline import Pipeline, Split
+    from dspsep.progress import Progress
     from dspsep.refine.regroup import Regroup
-    from dspsep.separator import Progress, Refiner, Separator, SpectralSeparator, from_json
+    from dspsep.separator import Refiner, Separator, SpectralSeparator, from_json
+    from dspsep.separators.hpss.cascaded import CascadedHPSS
+    from dspsep.separators.hpss.iterative import IterativeHPSS, IterativeHPSSModel, iterative_hpss
     from dspsep.separators.hpss.median import HPSS, HPSSModel, hpss_masks
+    from dspsep.separators.hpss.two_stage import TwoStageHPSS
     from dspsep.sources import Provenance, Sources
     from dspsep.stft import STFT, Spectrogram
     from dspsep.streaming import Reach, Stream
@@ -36,11 +40,14 @@ __all__ = [
     "HPSS",
     "STFT",
     "BackendError",
+    "CascadedHPSS",
     "DspsepError",
     "DspsepWarning",
     "FrozenArray",
     "HPSSModel",
     "InputError",
+    "IterativeHPSS",
+    "IterativeHPSSModel",
     "MaskModel",
     "Model",
     "Pipeline",
@@ -55,12 +62,14 @@ __all__ = [
     "Spectrogram",
     "Split",
     "Stream",
+    "TwoStageHPSS",
     "__version__",
     "data",
     "display",
     "from_json",
     "get_num_threads",
     "hpss_masks",
+    "iterative_hpss",
     "load",
     "load_model",
     "masks",

@@ -35,6 +35,24 @@ METHODS: dict[str, Method] = {
         summary="Harmonic-percussive separation by median filtering of the spectrogram",
         source_names=("harmonic", "percussive"),
     ),
+    "CascadedHPSS": Method(
+        target="dspsep.separators.hpss.cascaded:CascadedHPSS",
+        family="hpss",
+        summary="Harmonic-percussive separation in two passes, with long frames and then with short ones",
+        source_names=("harmonic", "percussive"),
+    ),
+    "IterativeHPSS": Method(
+        target="dspsep.separators.hpss.iterative:IterativeHPSS",
+        family="hpss",
+        summary="Harmonic-percussive separation by complementary diffusion of a spectrogram",
+        source_names=("harmonic", "percussive"),
+    ),
+    "TwoStageHPSS": Method(
+        target="dspsep.separators.hpss.two_stage:TwoStageHPSS",
+        family="hpss",
+        summary="A singing voice by two passes: percussive in long frames, harmonic in short ones",
+        source_names=("harmonic", "percussive", "vocals"),
+    ),
 }
 
 #: Steps of a pipeline that are not separators by themselves.
@@ -45,7 +63,10 @@ REFINERS: dict[str, str] = {
 
 _COMPOSITIONS: dict[str, str] = {"Pipeline": "dspsep.pipeline:Pipeline"}
 
-_MODELS: dict[str, str] = {"HPSSModel": "dspsep.separators.hpss.median:HPSSModel"}
+_MODELS: dict[str, str] = {
+    "HPSSModel": "dspsep.separators.hpss.median:HPSSModel",
+    "IterativeHPSSModel": "dspsep.separators.hpss.iterative:IterativeHPSSModel",
+}
 
 #: What may appear by name in stored settings and models, and nothing else.
 _TYPES: dict[str, str] = {
@@ -66,7 +87,7 @@ PUBLIC: dict[str, str] = {
     "InputError": "dspsep.errors:InputError",
     "Model": "dspsep.model:Model",
     "MaskModel": "dspsep.model:MaskModel",
-    "Progress": "dspsep.separator:Progress",
+    "Progress": "dspsep.progress:Progress",
     "Provenance": "dspsep.sources:Provenance",
     "Reach": "dspsep.streaming:Reach",
     "Refiner": "dspsep.separator:Refiner",
@@ -78,6 +99,7 @@ PUBLIC: dict[str, str] = {
     "from_json": "dspsep.separator:from_json",
     "get_num_threads": "dspsep._parallel:get_num_threads",
     "hpss_masks": "dspsep.separators.hpss.median:hpss_masks",
+    "iterative_hpss": "dspsep.separators.hpss.iterative:iterative_hpss",
     "load": "dspsep.data.files:load",
     "load_model": "dspsep.model:load_model",
     "num_threads": "dspsep._parallel:num_threads",

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias, cast, final
 from dspsep import _audio, _checks
 from dspsep._typing import Array
 from dspsep.errors import InputError
-from dspsep.separator import Callback, Progress, Refiner, Separator
+from dspsep.progress import Callback, Progress
+from dspsep.separator import Refiner, Separator
 from dspsep.sources import Sources, check_source_name
 from dspsep.streaming import Reach
 

@@ -8,51 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, TypeAlias, cast
+from typing import Any, ClassVar, Self, cast
 
 from dspsep import _audio, _backend, _checks, _registry, _serial
 from dspsep._audio import Mixture
 from dspsep._typing import Array
 from dspsep._version import __version__
 from dspsep.errors import InputError, warn
-from dspsep.model import MaskModel, Model
+from dspsep.model import MaskModel
+from dspsep.progress import Callback, Progress
 from dspsep.sources import Provenance, Sources
 from dspsep.stft import STFT, Spectrogram
 from dspsep.streaming import LocalStream, Reach, Stream
 
-__all__ = ["Callback", "Progress", "Refiner", "Separator", "SpectralSeparator", "from_json"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """What a callback is told.
-
-    Parameters
-    ----------
-    stage : str
-        What is being done, for example ``"transform"``, ``"fit"`` or the name of the source being made.
-    iteration : int
-        Steps of this stage that are done.
-    n_iterations : int or None
-        Steps that this stage has, where that is known.
-    loss : float or None
-        The objective, for iterative methods.
-    model : Model or None
-        What is learned so far.
-    """
-
-    stage: str
-    iteration: int = 0
-    n_iterations: int | None = None
-    loss: float | None = None
-    model: Model | None = None
-
-
-#: Called as work goes on. Returning True ends the iterations of the present stage: what was learned so far is
-#: used.
-Callback: TypeAlias = Callable[[Progress], bool | None]
+__all__ = ["Refiner", "Separator", "SpectralSeparator", "from_json"]
 
 
 class _Settings:
@@ -106,6 +77,10 @@ class Separator(_Settings, ABC):
     Subclasses are frozen, keyword-only dataclasses that check their settings in ``__post_init__``. Those that
     mask one spectrogram derive from `SpectralSeparator`; others write `separate`.
     """
+
+    #: The channels that the method can work on.
+    min_channels: ClassVar[int] = 1
+    max_channels: ClassVar[int | None] = None
 
     @property
     @abstractmethod
@@ -257,9 +232,6 @@ class SpectralSeparator(Separator):
 
     #: Fewer frames than this are too little to learn from: see `separate`.
     min_frames: ClassVar[int] = 1
-    #: The channels that the method can work on.
-    min_channels: ClassVar[int] = 1
-    max_channels: ClassVar[int | None] = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.stft, STFT):
@@ -329,12 +301,17 @@ class SpectralSeparator(Separator):
         return model, self._resynthesise(audio, spectrogram, model, report)
 
     def _resynthesise(
-        self, audio: Mixture, spectrogram: Spectrogram, model: MaskModel, report: Callback
+        self,
+        audio: Mixture,
+        spectrogram: Spectrogram,
+        model: MaskModel,
+        report: Callback,
+        masks: Iterator[Array] | None = None,
     ) -> dict[str, Array]:
         *names, last = model.source_names
         sources: dict[str, Array] = {}
         remainder = audio.samples
-        masks = model.iter_masks(spectrogram)
+        masks = model.iter_masks(spectrogram) if masks is None else masks
         for done, name in enumerate(names):
             report(Progress(stage=name, iteration=done, n_iterations=len(names), model=model))
             source = self.stft._inverse(spectrogram, next(masks))

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dspsep.errors import DspsepWarning
-from dspsep.separator import Progress
+from dspsep.progress import Progress
 
 __all__ = ["Bar", "complain", "notices", "printable", "table"]
 

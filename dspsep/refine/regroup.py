@@ -8,7 +8,8 @@ from typing import final
 
 from dspsep._typing import Array
 from dspsep.errors import InputError
-from dspsep.separator import Callback, Refiner
+from dspsep.progress import Callback
+from dspsep.separator import Refiner
 from dspsep.sources import Sources, check_source_name
 from dspsep.streaming import Reach
 

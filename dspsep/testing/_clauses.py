@@ -21,7 +21,8 @@ from dspsep import _parallel, _registry
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.model import MaskModel, load_model
-from dspsep.separator import Progress, SpectralSeparator, from_json
+from dspsep.progress import Progress
+from dspsep.separator import SpectralSeparator, from_json
 from dspsep.sources import Sources
 from dspsep.testing._bench import Bench, ContractError
 from dspsep.testing._streaming import streams_what_it_separates

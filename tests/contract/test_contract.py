@@ -7,7 +7,10 @@ import pytest
 from dspsep import _registry
 from dspsep.pipeline import Pipeline
 from dspsep.refine.regroup import Regroup
+from dspsep.separators.hpss.cascaded import CascadedHPSS
+from dspsep.separators.hpss.iterative import IterativeHPSS
 from dspsep.separators.hpss.median import HPSS
+from dspsep.separators.hpss.two_stage import TwoStageHPSS
 from dspsep.stft import STFT
 from dspsep.testing import contract
 
@@ -18,6 +21,29 @@ SEPARATORS = {
     "hpss-margin": (HPSS(stft=_SMALL, margin=(1.5, 3.0), power=1.0), {}),
     "hpss-hard": (HPSS(stft=STFT(510, 170, "blackman"), mask="hard"), {"precision_snr": 40}),
     "hpss-physical": (HPSS(stft=_SMALL, harmonic_seconds=0.2, percussive_hertz=800.0, power=3.5), {}),
+    "cascaded": (CascadedHPSS(), {}),
+    "cascaded-paper": (
+        CascadedHPSS(
+            first=HPSS(stft=STFT(1024), mask="hard", margin=2.0),
+            second=HPSS(stft=STFT(128), mask="hard", margin=2.0),
+            between="residual",
+        ),
+        {"precision_snr": 40},
+    ),
+    "iterative": (IterativeHPSS(stft=STFT(1024), n_iter=20), {}),
+    "iterative-hard": (
+        IterativeHPSS(stft=STFT(510, 170, "blackman"), n_iter=5, harmonic_weight=0.3, mask="hard"),
+        {"precision_snr": 40},
+    ),
+    "two-stage": (TwoStageHPSS(), {}),
+    "two-stage-iterative": (
+        TwoStageHPSS(
+            first=IterativeHPSS(stft=STFT(2048), n_iter=8),
+            second=HPSS(stft=STFT(256), margin=1.5),
+            cutoff_hertz=None,
+        ),
+        {},
+    ),
     "pipeline": (
         HPSS(stft=STFT(1024), margin=2.0)
         >> {"percussive": HPSS(stft=STFT(256)), "residual": HPSS(stft=_SMALL) >> Regroup(all=["harmonic"])}

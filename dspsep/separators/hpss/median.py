@@ -18,7 +18,6 @@ and what neither wins is the residual, 1 - M_h - M_p.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Literal, cast, final
@@ -29,8 +28,17 @@ from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.kernels import kernels_for
 from dspsep.model import MaskModel
-from dspsep.separator import Callback, Progress, SpectralSeparator
+from dspsep.progress import Callback, Progress
+from dspsep.separator import SpectralSeparator
 from dspsep.separators.hpss._fused import FusedStream, fused
+from dspsep.separators.hpss._settings import (
+    MAX_LENGTH,
+    check_length,
+    check_masking,
+    magnitudes,
+    odd,
+    odd_length,
+)
 from dspsep.stft import Spectrogram
 from dspsep.streaming import Reach, Stream
 
@@ -40,8 +48,6 @@ Mask = Literal["soft", "hard"]
 Margin = float | tuple[float, float]
 
 _DEFAULT_LENGTH = 31
-# Longer medians than this many frames or bins are a slip of units, and would fill the memory.
-_MAX_LENGTH = 100_000
 
 
 @final
@@ -99,13 +105,11 @@ class HPSS(SpectralSeparator):
 
     Cost per channel: O(n_freqs n_frames log² l) for lengths l, and one inverse transform for each source
     but the last. NumPy arrays, with an `n_fft` that is a power of two up to 32768 and medians of up to
-    2047, are taken apart in tiles of 16 frames, from audio to audio: peak memory beside the input and the
-    sources is then about 1.5 MB for each channel that is being worked on (at the default settings in single
-    precision), whatever the length, and `stream` holds that and the latency: a frame, half of the median
-    along time and 16 to 31 hops. Otherwise the spectrum and three real arrays of its size exist at once,
-    which is 20 bytes per channel, bin and frame in single precision (106 MB for 30 s of stereo at 44.1
-    kHz), and up to 23 with margins or hard masks. Without numba it is about 140 bytes, and 70 MB for
-    sorting.
+    2047, are taken apart in tiles of 16 frames: peak memory beside the input and the sources is then about
+    1.5 MB for each channel at work (default settings, single precision), whatever the length. Otherwise
+    the spectrum and three real arrays of its size exist at once, which is 20 bytes per channel, bin and
+    frame in single precision (106 MB for 30 s of stereo at 44.1 kHz), and up to 23 with margins or hard
+    masks. Without numba it is about 140 bytes, and 70 MB for sorting.
 
     References
     ----------
@@ -134,9 +138,9 @@ class HPSS(SpectralSeparator):
         super().__post_init__()
         for field in fields(self):
             object.__setattr__(self, field.name, _checks.plain(getattr(self, field.name)))
-        _check_length("harmonic_seconds", self.harmonic_seconds, "harmonic_frames", self.harmonic_frames)
-        _check_length("percussive_hertz", self.percussive_hertz, "percussive_bins", self.percussive_bins)
-        _check_masking(self.mask, self.power, self.margin)
+        check_length("harmonic_seconds", self.harmonic_seconds, "harmonic_frames", self.harmonic_frames)
+        check_length("percussive_hertz", self.percussive_hertz, "percussive_bins", self.percussive_bins)
+        check_masking(self.mask, self.power, self.margin)
         # Whole numbers become floats, so that equal settings print and are stored alike.
         object.__setattr__(self, "power", float(self.power))
         both = tuple(map(float, self.margin)) if isinstance(self.margin, tuple) else float(self.margin)
@@ -232,7 +236,10 @@ class HPSS(SpectralSeparator):
             frames = self.stft.n_frames_in(self.harmonic_seconds, sample_rate)
         if self.percussive_hertz is not None:
             bins = self.stft.n_bins_in(self.percussive_hertz, sample_rate)
-        return _length("harmonic_seconds", frames, "frames"), _length("percussive_hertz", bins, "bins")
+        return (
+            odd_length("harmonic_seconds", frames or _DEFAULT_LENGTH, "frames"),
+            odd_length("percussive_hertz", bins or _DEFAULT_LENGTH, "bins"),
+        )
 
 
 @final
@@ -261,9 +268,9 @@ class HPSSModel(MaskModel):
     def __post_init__(self) -> None:
         # A model may come from a file: what reaches the kernels is checked here, too.
         for name in ("harmonic_frames", "percussive_bins"):
-            if _checks.integer(name, getattr(self, name), minimum=1, maximum=_MAX_LENGTH + 1) % 2 == 0:
+            if _checks.integer(name, getattr(self, name), minimum=1, maximum=MAX_LENGTH + 1) % 2 == 0:
                 raise InputError(name, "odd", getattr(self, name))
-        _check_masking(self.mask, self.power, self.margin)
+        check_masking(self.mask, self.power, self.margin)
 
     @property
     def source_names(self) -> tuple[str, ...]:
@@ -340,23 +347,16 @@ def hpss_masks(
     >>> harmonic[30, 10].round(3), percussive[70, 50].round(3)
     (np.float64(1.0), np.float64(1.0))
     """
-    _check_length("harmonic_seconds", None, "harmonic_frames", harmonic_frames)
-    _check_length("percussive_hertz", None, "percussive_bins", percussive_bins)
-    _check_masking(mask, power, margin)
-    V = _backend.real_floating("V", V)
-    if V.ndim not in (2, 3) or 0 in V.shape:
-        raise InputError("V", "of shape (n_freqs, n_frames) or with channels first", f"{tuple(V.shape)}")
-    xp = _backend.namespace(V)
-    # NaN and infinity go through both, and there is one trip from the device.
-    lowest, highest = _backend.to_host(xp.stack([xp.min(V), xp.max(V)])).tolist()
-    if not (lowest >= 0 and highest < math.inf):
-        raise InputError("V", "finite and not negative", f"values from {lowest:g} to {highest:g}")
+    check_length("harmonic_seconds", None, "harmonic_frames", harmonic_frames)
+    check_length("percussive_hertz", None, "percussive_bins", percussive_bins)
+    check_masking(mask, power, margin)
+    V, highest = magnitudes(V)
     # Masks do not see a common factor, and near the limits of the type margins would.
     exponent = _audio.safe_exponent(highest)
     if exponent:
         V = _audio.times_power_of_two(V, exponent)
     channels = V if V.ndim == 3 else V[None, :, :]
-    masks = _iter_masks(channels, _odd(harmonic_frames), _odd(percussive_bins), mask, power, margin)
+    masks = _iter_masks(channels, odd(harmonic_frames), odd(percussive_bins), mask, power, margin)
     harmonic, percussive = next(masks), next(masks)
     return (harmonic, percussive) if V.ndim == 3 else (harmonic[0, ...], percussive[0, ...])
 
@@ -399,36 +399,3 @@ def _names(mask: Mask, margin: Margin) -> tuple[str, ...]:
 
 def _margins(margin: Margin) -> tuple[float, float]:
     return margin if isinstance(margin, tuple) else (margin, margin)
-
-
-def _length(name: str, length: int | None, unit: str) -> int:
-    """Return the odd length of a median; `name` is the setting that it may have been converted from."""
-    if length is None:
-        return _DEFAULT_LENGTH
-    if length > _MAX_LENGTH:
-        raise InputError(name, f"at most {_MAX_LENGTH} {unit} of this transform", f"{length} {unit}")
-    return _odd(length)
-
-
-def _odd(length: int) -> int:
-    return length + 1 if length % 2 == 0 else length
-
-
-def _check_length(name: str, length: float | None, count_name: str, count: int | None) -> None:
-    if length is not None and count is not None:
-        raise InputError(f"{name} and {count_name}", "given one at a time", "both", "Leave one of them out.")
-    if length is not None:
-        _checks.number(name, length, minimum=0, above=True, maximum=1e6)
-    if count is not None:
-        _checks.integer(count_name, count, minimum=1, maximum=_MAX_LENGTH)
-
-
-def _check_masking(mask: object, power: object, margin: object) -> None:
-    _checks.choice("mask", mask, ("soft", "hard"))
-    remedy = 'mask="hard" is the limit of large powers.'
-    _checks.number("power", power, minimum=0, above=True, maximum=_checks.MAX_POWER, remedy=remedy)
-    if isinstance(margin, tuple) and len(margin) != 2:
-        raise InputError("margin", "one number or two, (harmonic, percussive)", repr(margin))
-    for value in margin if isinstance(margin, tuple) else (margin,):
-        remedy = "1 is the plain separation, 2 a strict one."
-        _checks.number("margin", value, minimum=1, maximum=_checks.MAX_MARGIN, remedy=remedy)
