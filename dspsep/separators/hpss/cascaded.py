@@ -85,9 +85,8 @@ class CascadedHPSS(Separator):
     on these methods for the numbers.
 
     The `model` of the sources is a dict of those of ``first`` and ``second``. The result is that of the two
-    separators run by hand. Cost: that of the two passes. They run one after the other, so the peak of memory
-    is that of one pass and what it works on: beside the sources twelve times the mixture with the default
-    settings.
+    separators run by hand. Cost: that of the two passes, one after the other. Peak memory with the default
+    settings: beside the sources three times the mixture; more where `HPSS` has to make a spectrum.
 
     References
     ----------
