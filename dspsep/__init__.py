@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep import data, display, masks, metrics, separators, testing
     from dspsep._frozen_array import FrozenArray
     from dspsep._parallel import get_num_threads, num_threads, set_num_threads
+    from dspsep._warmup import WarmupReport, warmup
     from dspsep.data._separation import separate_file
     from dspsep.data.files import load, save
     from dspsep.errors import BackendError, DspsepError, DspsepWarning, InputError
@@ -56,6 +57,7 @@ __all__ = [
     "Spectrogram",
     "Split",
     "Stream",
+    "WarmupReport",
     "__version__",
     "data",
     "display",
@@ -72,6 +74,7 @@ __all__ = [
     "separators",
     "set_num_threads",
     "testing",
+    "warmup",
 ]
 
 
