@@ -229,6 +229,24 @@ def test_a_truncated_file_gives_what_decodes(tmp_path):
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
+@pytest.mark.parametrize("separator", [Halves(), Good()])
+def test_a_file_of_which_nothing_decodes(tmp_path, separator):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, tone(2, 1.0, RATE).T, RATE)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(InputError, match=r"^path must be an audio file that can be decoded"):
+        separate_file(path, tmp_path / "a", separator)
+    assert not (tmp_path / "a").exists()
+
+
+def test_warnings_are_the_same_where_the_whole_is_needed(tmp_path):
+    path = song(tmp_path, scale=5.0)
+    path.write_bytes(path.read_bytes()[:-10_003])
+    with pytest.warns(DspsepWarning) as caught:
+        separate_file(path, tmp_path / "a", Good(), format="flac")
+    assert [(w.message.code, w.filename) for w in caught] == [("W_TRUNCATED", __file__), ("W_GAIN", __file__)]
+
+
 def test_a_wav_beyond_4_gib_is_the_one_that_save_writes(tmp_path, monkeypatch):
     monkeypatch.setattr(_writing, "WAV_LIMIT", 100_000)
     path = song(tmp_path)
@@ -335,10 +353,10 @@ def test_a_full_disk_leaves_what_was(tmp_path, monkeypatch, format, after):
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("limit", [1000, 400_000])
-def test_no_room_for_temporary_samples(tmp_path, limit):
+@pytest.mark.parametrize(("limit", "seconds"), [(1000, 30.0), (400_000, 30.0), (1000, 0.1)])
+def test_no_room_for_temporary_samples(tmp_path, limit, seconds):
     resource = pytest.importorskip("resource")
-    path = song(tmp_path, seconds=30.0)
+    path = song(tmp_path, 1, seconds=seconds)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
