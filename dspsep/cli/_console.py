@@ -61,7 +61,7 @@ class Bar:
         if not quiet and sys.stderr.isatty():
             from tqdm import tqdm
 
-            form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+            form = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
             self._bar = tqdm(total=total, dynamic_ncols=True, leave=False, bar_format=form)
 
     def __enter__(self) -> Self:
