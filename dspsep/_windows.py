@@ -154,6 +154,19 @@ class Overlap:
         before = self.n_fft // 2
         return hops.reshape(-1)[before : before + n_samples]
 
+    def reciprocals(self, n_frames: int, dtype: str) -> Array:
+        """Return reciprocal weights (n_hops, hop_length) of the hops that differ, from where frame 0 begins.
+
+        The first ``n_blocks - 1`` rows are the first hops, the next one is every hop between them and frame
+        `n_frames`, and the last ``n_blocks - 1`` are those from there on, ``n_blocks`` being how many hops
+        there are in a frame, rounded up. Where there is no weight the reciprocal is zero.
+        """
+        n_blocks = len(self._blocks)
+        hops = [self._blocks[max(0, hop - n_frames + 1) : hop + 1].sum(axis=0) for hop in range(n_blocks - 1)]
+        after = [self._blocks[hop + 1 :].sum(axis=0) for hop in range(n_blocks - 1)]
+        weight = np.stack([*hops, self.steady, *after])
+        return np.where(weight > 0, 1 / np.where(weight > 0, weight, 1.0), 0.0).astype(dtype)
+
 
 @lru_cache(maxsize=8)
 def overlap(window: Window, n_fft: int, hop_length: int) -> Overlap:

@@ -46,6 +46,9 @@ BROKEN = {
     "Leaky": ["learns a model"],
     "NeverReports": ["reports progress"],
     "SwallowsInterrupts": ["reports progress"],
+    "SeesLessThanItNeeds": ["streams what it separates"],
+    "StreamsTooLate": ["streams what it separates"],
+    "StreamsWithoutSayingSo": ["streams what it separates"],
 }
 
 

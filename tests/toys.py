@@ -13,6 +13,7 @@ import numpy as np
 from dspsep import (
     MaskModel,
     Progress,
+    Reach,
     Separator,
     Sources,
     SpectralSeparator,
@@ -324,3 +325,24 @@ class Stereo(Patient):
 
     min_channels: ClassVar[int] = 2
     max_channels: ClassVar[int | None] = 2
+
+
+class SeesLessThanItNeeds(Good):
+    """It says that it looks no further than a sample, but looks for the peak of the whole."""
+
+    def reach(self, sample_rate):
+        return Reach(samples=1, step=1)
+
+
+class StreamsTooLate(SeesLessThanItNeeds):
+    """Its stream keeps everything to itself."""
+
+    def stream(self, sample_rate, n_channels=None):
+        stream = super().stream(sample_rate, n_channels)
+        stream._push = lambda samples: {}
+        return stream
+
+
+class StreamsWithoutSayingSo(Good):
+    def stream(self, sample_rate, n_channels=None):
+        return SeesLessThanItNeeds().stream(sample_rate, n_channels)

@@ -1,8 +1,10 @@
-"""The inner loops: one protocol, three implementations, chosen by the array.
+"""The inner loops: one protocol, four implementations, chosen by the array.
 
 * `generic`: array-API expressions. They are the reference that the others are tested against, and
   what runs where numba is not installed, or when ``DSPSEP_KERNELS=generic`` is set.
-* `cpu`: numba kernels for NumPy arrays, where they beat the best array expression.
+* `cpu`: numba kernels for NumPy arrays, as loops that compilers turn into vector instructions. They run when
+  ``DSPSEP_KERNELS=cpu`` is set, and where `simd` has no route of its own or cannot be compiled.
+* `simd`: numba kernels made of explicit vectors, several times faster again: what runs on NumPy arrays.
 * `gpu`: kernels for CuPy arrays. Until they are written, CuPy arrays run through `generic`.
 
 All spectrogram-shaped arrays here are **frame-major**: (n_channels, n_frames, n_freqs), C-contiguous,
@@ -12,6 +14,7 @@ medians. `dspsep.stft.Spectrogram.values` is the same memory seen as (n_channels
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 from functools import cache
@@ -21,7 +24,7 @@ from dspsep import _backend
 from dspsep._typing import Array
 from dspsep.errors import InputError
 
-__all__ = ["Kernels", "kernels_for"]
+__all__ = ["Kernels", "kernels_for", "level_for"]
 
 
 class Kernels(Protocol):
@@ -57,22 +60,35 @@ class Kernels(Protocol):
 
 def kernels_for(array: Array) -> Kernels:
     """Return the implementation for the library that `array` belongs to."""
-    if _backend.is_numpy(array) and _use_compiled(os.environ.get("DSPSEP_KERNELS", "")):
-        from dspsep.kernels import cpu
+    return cast("Kernels", importlib.import_module(f"dspsep.kernels.{level_for(array)}"))
 
-        return cast("Kernels", cpu)
-    from dspsep.kernels import generic
 
-    return cast("Kernels", generic)
+def level_for(array: Array | None = None) -> str:
+    """Return the name of the implementation for an array; of NumPy arrays, if none is given."""
+    if array is None or _backend.is_numpy(array):
+        return _level(os.environ.get("DSPSEP_KERNELS", ""))
+    return "generic"
 
 
 @cache
-def _use_compiled(setting: str) -> bool:
-    if setting not in ("", "auto", "generic", "cpu"):
-        raise InputError("DSPSEP_KERNELS", "'auto', 'cpu' or 'generic'", repr(setting))
+def _level(setting: str) -> str:
+    if setting not in ("", "auto", "generic", "cpu", "simd"):
+        raise InputError("DSPSEP_KERNELS", "'auto', 'simd', 'cpu' or 'generic'", repr(setting))
     if setting == "generic":
+        return "generic"
+    if importlib.util.find_spec("numba") is None:
+        if setting in ("cpu", "simd"):
+            raise InputError("DSPSEP_KERNELS", "'generic' where numba is not installed", repr(setting))
+        return "generic"
+    if setting == "cpu":
+        return "cpu"
+    return "simd" if _has_vectors() else "cpu"
+
+
+def _has_vectors() -> bool:
+    """Tell whether the installed numba can be taught vectors: that rests on parts of it that may change."""
+    try:
+        vectors = importlib.import_module("dspsep.kernels.simd._vectors")
+        return bool(vectors.works())
+    except Exception:  # noqa: BLE001 - whatever a future numba raises, there are kernels that do without
         return False
-    installed = importlib.util.find_spec("numba") is not None
-    if setting == "cpu" and not installed:
-        raise InputError("DSPSEP_KERNELS", "'generic' where numba is not installed", "'cpu'")
-    return installed

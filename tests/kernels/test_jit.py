@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dspsep import InputError
+from dspsep import InputError, kernels
 from dspsep.kernels import generic, kernels_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,18 +88,20 @@ def test_where_no_folder_can_be_written_kernels_run_uncached(tmp_path):
     pytest.importorskip("numba")
     shutil.copytree(ROOT / "dspsep", tmp_path / "dspsep", ignore=shutil.ignore_patterns("__pycache__"))
     # Files where folders would have to be: even the superuser, who may write anywhere, cannot cache there.
-    (tmp_path / "dspsep" / "kernels" / "cpu" / "__pycache__").write_text("")
+    for level in ("cpu", "simd"):
+        (tmp_path / "dspsep" / "kernels" / level / "__pycache__").write_text("")
     (tmp_path / "home").write_text("")
     home = str(tmp_path / "home")
     code = textwrap.dedent(HPSS) + textwrap.dedent("""
         assert dspsep.__file__.startswith(sys.argv[1])
-        from dspsep.kernels.cpu import medians
-        assert type(medians._tile_over_time._cache).__name__ == "NullCache"
+        from dspsep.kernels import cpu, simd
+        assert type(cpu.medians._tile_over_time._cache).__name__ == "NullCache"
+        assert type(simd._selection._compiled(31, 16, "float32")._cache).__name__ == "NullCache"
     """)
     environment = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "PYTHONPATH")}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code, str(tmp_path)],
-        cwd=tmp_path, env={**environment, "HOME": home, "XDG_CACHE_HOME": home, "DSPSEP_KERNELS": "cpu"},
+        cwd=tmp_path, env={**environment, "HOME": home, "XDG_CACHE_HOME": home, "DSPSEP_KERNELS": "simd"},
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -109,16 +111,18 @@ def test_where_no_folder_can_be_written_kernels_run_uncached(tmp_path):
 def test_a_wrong_choice_of_kernels_is_refused():
     done = python("import os; os.environ['DSPSEP_KERNELS'] = 'fastest'\n" + textwrap.dedent(HPSS))
     assert done.returncode == 1
-    assert "DSPSEP_KERNELS must be 'auto', 'cpu' or 'generic'; got 'fastest'." in done.stderr
+    assert "DSPSEP_KERNELS must be 'auto', 'simd', 'cpu' or 'generic'; got 'fastest'." in done.stderr
 
 
 def test_the_variable_chooses(monkeypatch):
-    cpu = pytest.importorskip("dspsep.kernels.cpu")
-    for setting, expected in (("", cpu), ("auto", cpu), ("cpu", cpu), ("generic", generic)):
+    cpu, simd = (pytest.importorskip(f"dspsep.kernels.{level}") for level in ("cpu", "simd"))
+    for setting, expected in (
+        ("", simd), ("auto", simd), ("simd", simd), ("cpu", cpu), ("generic", generic),
+    ):  # fmt: skip
         monkeypatch.setenv("DSPSEP_KERNELS", setting)
         assert kernels_for(np.ones(1)) is expected
     monkeypatch.delenv("DSPSEP_KERNELS")
-    assert kernels_for(np.ones(1)) is cpu
+    assert kernels_for(np.ones(1)) is simd
     monkeypatch.setenv("DSPSEP_KERNELS", "gpu")
     with pytest.raises(InputError, match=r"^DSPSEP_KERNELS must be"):
         kernels_for(np.ones(1))
@@ -147,7 +151,58 @@ def test_without_numba_hpss_works():
     assert done.returncode == 0, done.stderr
 
 
-def test_without_numba_cpu_kernels_cannot_be_asked_for():
-    done = python(BLOCKER + HPSS, DSPSEP_KERNELS="cpu")
+@pytest.mark.parametrize("level", ["cpu", "simd"])
+def test_without_numba_compiled_kernels_cannot_be_asked_for(level):
+    done = python(BLOCKER + HPSS, DSPSEP_KERNELS=level)
     assert done.returncode == 1
-    assert "DSPSEP_KERNELS must be 'generic' where numba is not installed; got 'cpu'." in done.stderr
+    assert f"DSPSEP_KERNELS must be 'generic' where numba is not installed; got '{level}'." in done.stderr
+
+
+def test_where_vectors_cannot_be_compiled_loops_take_over():
+    pytest.importorskip("numba")
+    # As with a numba that has not what the vectors rest on.
+    missing = """
+    import sys
+    sys.modules["dspsep.kernels.simd._vectors"] = None
+    from dspsep.kernels import level_for
+    """
+    done = python(missing + HPSS + "    assert level_for() == 'cpu'\n")
+    assert done.returncode == 0, done.stderr
+
+
+def test_where_vectors_compute_nonsense_loops_take_over(monkeypatch):
+    vectors = pytest.importorskip("dspsep.kernels.simd._vectors")
+    monkeypatch.setattr(vectors, "works", lambda: False)
+    assert kernels._level.__wrapped__("auto") == "cpu"
+
+
+def test_compiled_code_is_made_again_when_any_kernel_changes(tmp_path):
+    pytest.importorskip("numba")
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "dspsep", tmp_path / "dspsep", ignore=ignored)
+    code = """
+        import numpy as np, sys, dspsep
+        assert dspsep.__file__.startswith(sys.argv[1])
+        from dspsep.kernels.simd import transforms
+        spectra = transforms.stft(np.ones((1, 64), np.float32), np.ones(64, np.float32), 32, 3)
+        print(spectra.real[0, 1, 0], len(transforms._forward_frames.stats.cache_hits))
+    """
+
+    def run():
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)], cwd=tmp_path,
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+            capture_output=True, text=True, timeout=300, check=True,
+        )  # fmt: skip
+        return done.stdout.split()
+
+    assert run() == ["64.0", "0"]
+    assert run() == ["64.0", "1"]
+    # The same size and the same time, in a file of which the kernel only uses a function.
+    other = tmp_path / "dspsep" / "kernels" / "simd" / "_fft.py"
+    times = other.stat().st_atime_ns, other.stat().st_mtime_ns
+    text = other.read_text()
+    assert "store(spectrum, 0, ar + ai)" in text
+    other.write_text(text.replace("store(spectrum, 0, ar + ai)", "store(spectrum, 0, ar - ai)"))
+    os.utime(other, ns=times)
+    assert run() == ["0.0", "0"]

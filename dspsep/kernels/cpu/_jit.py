@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.core.ccallback import CFunc
+from numba.core.sigutils import normalize_signature
 
 from dspsep._typing import Array
 
-__all__ = ["kernel", "readonly"]
+__all__ = ["inlined", "kernel", "native", "readonly"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,7 +34,49 @@ def kernel(function: F) -> F:
         compiled = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # "cannot cache function …: no locator available for file …"
         compiled = numba.njit(**options)(function)
+    _stamp(compiled)
     return cast("F", compiled)
+
+
+def inlined(function: F) -> F:
+    """Compile `function` as a part of the kernels that call it; it is not called from outside."""
+    return cast("F", numba.njit(nogil=True, error_model="numpy", fastmath=_NAN_SAFE_FLAGS)(function))
+
+
+def native(signature: Any) -> Callable[[F], Any]:
+    """Compile a function of one signature, now, to one that kernels can call by its `address`."""
+
+    def compiled_now(function: F) -> Any:
+        options: dict[str, Any] = {"error_model": "numpy", "fastmath": _NAN_SAFE_FLAGS}
+        # `numba.cfunc` by hand, which compiles before anything can be stamped.
+        compiled = CFunc(function, normalize_signature(signature), {}, options)
+        try:
+            compiled.enable_caching()
+        except RuntimeError:
+            pass
+        else:
+            _stamp(compiled)
+        compiled.compile()
+        return compiled
+
+    return compiled_now
+
+
+def _stamp(compiled: Any) -> None:
+    """Make what is cached on disk depend on the source of all kernels.
+
+    numba looks at the size and the time of the kernel's own file. But a kernel is made of functions in
+    other files, too, and installers give every version's files the same time.
+    """
+    file = getattr(compiled._cache, "_cache_file", None)
+    if file is not None:
+        file._source_stamp = (file._source_stamp, _fingerprint())
+
+
+@cache
+def _fingerprint() -> str:
+    sources = sorted(Path(__file__).parents[1].glob("*/*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
 def readonly(array: Array) -> Array:

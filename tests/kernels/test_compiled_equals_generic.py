@@ -12,6 +12,8 @@ from dspsep._windows import overlap, window_values
 from dspsep.kernels import Kernels, generic
 
 cpu = pytest.importorskip("dspsep.kernels.cpu")
+simd = pytest.importorskip("dspsep.kernels.simd")
+COMPILED = {"cpu": cpu, "simd": simd}
 NAMES = ["istft", "median_over_frequency", "median_over_time", "soft_mask", "stft"]
 SNR = {"float32": 100.0, "float64": 250.0}
 
@@ -52,6 +54,8 @@ SIZES = {
     "short hop": {"n_fft": 64, "hop_length": 3, "n_samples": 501},
     "long windows": {"n_samples": 100, "length": 401},
     "many chunks": {"n_channels": 1, "n_samples": 70_000, "n_fft": 256, "hop_length": 64},
+    "little overlap": {"n_fft": 32, "hop_length": 23, "n_samples": 700},
+    "long frames": {"n_fft": 4096, "hop_length": 1024, "n_samples": 9000},
 }
 
 
@@ -64,22 +68,24 @@ def test_signatures_are_the_protocols(name):
 
     expected = shape(getattr(Kernels, name), 1)
     assert shape(getattr(generic, name), 0) == expected
-    assert shape(getattr(cpu, name), 0) == expected
+    for kernels in COMPILED.values():
+        assert shape(getattr(kernels, name), 0) == expected
 
 
 @pytest.mark.core
 def test_every_kernel_of_the_protocol_is_compared():
     members = {name for name in vars(Kernels) if not name.startswith("_")}
-    assert members == set(NAMES) == set(cpu.__all__) == set(generic.__all__)
+    assert members == set(NAMES) == set(cpu.__all__) == set(generic.__all__) == set(simd.__all__)
 
 
 @pytest.mark.core
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", NAMES)
-def test_generic_equals_cpu(name, dtype, size):
+@pytest.mark.parametrize("which", COMPILED)
+def test_compiled_equals_generic(which, name, dtype, size):
     arguments = calls(dtype, **SIZES[size])[name]
-    expected, found = getattr(generic, name)(*arguments), getattr(cpu, name)(*arguments)
+    expected, found = getattr(generic, name)(*arguments), getattr(COMPILED[which], name)(*arguments)
     assert found.dtype == expected.dtype
     assert found.shape == expected.shape
     if name.startswith("median"):
@@ -90,10 +96,12 @@ def test_generic_equals_cpu(name, dtype, size):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n_masks", [None, 1, 2])
-def test_inverse_with_and_without_masks(dtype, n_masks):
+@pytest.mark.parametrize("which", COMPILED)
+def test_inverse_with_and_without_masks(which, dtype, n_masks):
     spectra, mask, *rest = calls(dtype)["istft"]
     mask = None if n_masks is None else np.concatenate([mask, mask**2])[:n_masks]
-    assert snr(generic.istft(spectra, mask, *rest), cpu.istft(spectra, mask, *rest)) >= SNR[dtype]
+    found = COMPILED[which].istft(spectra, mask, *rest)
+    assert snr(generic.istft(spectra, mask, *rest), found) >= SNR[dtype]
 
 
 @pytest.mark.core
@@ -134,7 +142,8 @@ def test_the_largest_power_is_a_hard_mask_and_equals_stay_equal(which, dtype):
 
 @pytest.mark.core
 @pytest.mark.parametrize("name", NAMES)
-def test_inputs_of_any_layout(name):
+@pytest.mark.parametrize("which", COMPILED)
+def test_inputs_of_any_layout(which, name):
     def layouts(array):
         if not isinstance(array, np.ndarray):
             return [array] * 3
@@ -145,29 +154,43 @@ def test_inputs_of_any_layout(name):
         return [frozen, strided, swapped]
 
     arguments = calls("float32")[name]
-    expected = getattr(cpu, name)(*arguments)
+    expected = getattr(COMPILED[which], name)(*arguments)
     for variant in zip(*map(layouts, arguments), strict=True):
-        assert getattr(cpu, name)(*variant).tobytes() == expected.tobytes()
+        assert getattr(COMPILED[which], name)(*variant).tobytes() == expected.tobytes()
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("which", ["generic", "cpu"])
+@pytest.mark.parametrize("which", ["generic", "cpu", "simd"])
 @pytest.mark.parametrize("name", NAMES)
 def test_inputs_are_not_changed(which, name):
     arguments = calls("float64")[name]
     before = [a.tobytes() if isinstance(a, np.ndarray) else a for a in arguments]
-    result = getattr({"generic": generic, "cpu": cpu}[which], name)(*arguments)
+    result = getattr({"generic": generic, **COMPILED}[which], name)(*arguments)
     assert [a.tobytes() if isinstance(a, np.ndarray) else a for a in arguments] == before
     assert not any(np.shares_memory(result, a) for a in arguments if isinstance(a, np.ndarray))
 
 
 @pytest.mark.core
 @pytest.mark.parametrize("name", NAMES)
-def test_threads_do_not_change_a_byte(name):
+@pytest.mark.parametrize("which", COMPILED)
+def test_threads_do_not_change_a_byte(which, name):
     # Long enough that each kernel has several jobs: its chunks, tiles and blocks.
     arguments = calls("float32", n_samples=600_000, n_fft=64, hop_length=32)[name]
     outcomes = set()
     for n_threads in (1, 2, 4):
         with _parallel.num_threads(n_threads):
-            outcomes.add(getattr(cpu, name)(*arguments).tobytes())
+            outcomes.add(getattr(COMPILED[which], name)(*arguments).tobytes())
     assert len(outcomes) == 1
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("which", COMPILED)
+def test_frames_are_added_in_their_order_wherever_tiles_begin(which):
+    spectra, _, window, hop_length, weight = calls("float32")["istft"]
+    weight, inverse = np.ones_like(weight), COMPILED[which].istft
+    for first in (1, 5, 8, 13):
+        later = spectra.copy()
+        later[:, :first] = 0
+        whole = inverse(later, None, window, hop_length, weight)[:, first * hop_length :]
+        alone = inverse(spectra[:, first:], None, window, hop_length, weight[first * hop_length :])
+        assert whole.tobytes() == alone.tobytes()
