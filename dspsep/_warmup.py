@@ -20,6 +20,9 @@ __all__ = ["WarmupReport", "warmup"]
 _SAMPLE_RATE = 8000
 _N_SAMPLES = 4000
 
+#: Lengths of medians, of which long and very long ones may be found in other ways than the usual.
+_MEDIANS = (31, 151, 501)
+
 #: Where compiled kernels live; what they are is found by using the library.
 _KERNELS = "dspsep.kernels."
 
@@ -94,6 +97,7 @@ def _are_compiled() -> bool:
 
 def _use_everything(dtype: np.dtype[Any]) -> None:
     from dspsep import masks
+    from dspsep.separators.hpss.median import hpss_masks
     from dspsep.stft import STFT
 
     random = np.random.default_rng(0)
@@ -115,6 +119,8 @@ def _use_everything(dtype: np.dtype[Any]) -> None:
         for power in (1.0, 2.0, 3.0):
             mask = masks.soft_mask(values, values, power=power)
             spectrogram.stft.inverse(spectrogram, mask=mask)
+        for length in _MEDIANS:
+            hpss_masks(values, length, length)
 
 
 def _channels(method: _registry.Method) -> list[int]:

@@ -29,6 +29,8 @@ for dtype in ("float32", "float64"):
             for mask in ("soft", "hard"):
                 dspsep.HPSS(mask=mask, margin=margin).separate(shape, 44100)
         dspsep.HPSS(stft=dspsep.STFT(600), power=1.5).separate(shape, 44100)
+        dspsep.HPSS(harmonic_frames=301, percussive_bins=17).separate(shape, 44100)
+    dspsep.hpss_masks(abs(audio[:, :40000].reshape(400, 200)))
 compiled, loaded = _warmup._counts()
 print(json.dumps([compiled, loaded]))
 """
