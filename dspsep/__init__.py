@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep import data, display, masks, metrics, separators, testing
     from dspsep._frozen_array import FrozenArray
     from dspsep._parallel import get_num_threads, num_threads, set_num_threads
+    from dspsep._warmup import WarmupReport, warmup
+    from dspsep.data._separation import separate_file
     from dspsep.data.files import load, save
     from dspsep.errors import BackendError, DspsepError, DspsepWarning, InputError
     from dspsep.model import MaskModel, Model, load_model
@@ -63,6 +65,7 @@ __all__ = [
     "Split",
     "Stream",
     "TwoStageHPSS",
+    "WarmupReport",
     "__version__",
     "data",
     "display",
@@ -76,9 +79,11 @@ __all__ = [
     "metrics",
     "num_threads",
     "save",
+    "separate_file",
     "separators",
     "set_num_threads",
     "testing",
+    "warmup",
 ]
 
 

@@ -104,7 +104,10 @@ PUBLIC: dict[str, str] = {
     "load_model": "dspsep.model:load_model",
     "num_threads": "dspsep._parallel:num_threads",
     "save": "dspsep.data.files:save",
+    "separate_file": "dspsep.data._separation:separate_file",
     "set_num_threads": "dspsep._parallel:set_num_threads",
+    "warmup": "dspsep._warmup:warmup",
+    "WarmupReport": "dspsep._warmup:WarmupReport",
 }
 
 #: Modules that are public names themselves.

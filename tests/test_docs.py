@@ -23,7 +23,7 @@ from dspsep.data import scenes
 from dspsep.testing._clauses import CLAUSES
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/start.md", "CONTRIBUTING.md")
+PAGES = ("README.md", "docs/start.md", "docs/streaming.md", "CONTRIBUTING.md")
 
 _BLOCK = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w+)\n(?P<code>.*?)\n```", re.DOTALL)
 

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dspsep._version import __version__
-from dspsep.cli import _console, _demo, _info, _list, _separate
+from dspsep.cli import _console, _demo, _info, _list, _separate, _warmup
 from dspsep.errors import DspsepError
 
 __all__ = ["main"]
 
-_COMMANDS = (_separate, _list, _info, _demo)
+_COMMANDS = (_separate, _list, _info, _demo, _warmup)
 
 _DESCRIPTION = (
     "Take audio apart into sources that sum to it. `dspsep song.mp3` is `dspsep separate song.mp3`."

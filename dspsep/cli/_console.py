@@ -56,10 +56,13 @@ class Bar:
     """A progress bar on stderr, on terminals only; also the callback that separators report to."""
 
     def __init__(self, total: int, *, quiet: bool) -> None:
-        from tqdm import tqdm
+        self._bar: Any = None
+        self._done = 0
+        if not quiet and sys.stderr.isatty():
+            from tqdm import tqdm
 
-        hidden = quiet or not sys.stderr.isatty()
-        self._bar = tqdm(total=total, disable=hidden, dynamic_ncols=True, leave=False, unit="file")
+            form = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+            self._bar = tqdm(total=total, dynamic_ncols=True, leave=False, bar_format=form)
 
     def __enter__(self) -> Self:
         return self
@@ -67,21 +70,30 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def begin(self, name: str) -> None:
         """Show which file is worked on."""
-        self._bar.set_description(printable(name)[:40])
+        if self._bar is not None:
+            self._bar.set_description(printable(name)[:40])
 
     def done(self) -> None:
         """Count one file."""
-        self._bar.update()
-
-    def stage(self, name: str) -> None:
-        """Show what is being done to the file."""
-        self._bar.set_postfix_str(printable(name)[:40])
+        self._done += 1
+        if self._bar is not None:
+            self._move_to(self._done)
 
     def __call__(self, progress: Progress) -> None:
-        """Show what a separator reports."""
-        steps = f" {progress.iteration}/{progress.n_iterations}" if progress.n_iterations else ""
-        self.stage(progress.stage + steps)
+        """Show what a separator reports, and how much of the file is done."""
+        if self._bar is None:
+            return
+        total = progress.n_iterations
+        steps = f" {progress.iteration}/{total}" if total else ""
+        self._bar.set_postfix_str(printable(progress.stage + steps)[:40], refresh=False)
+        within = progress.iteration / total if total and progress.stage == "separate" else 0.0
+        # Stages of a part of a file say nothing of the whole: the bar does not go back for them.
+        self._move_to(max(self._bar.n, self._done + within))
+
+    def _move_to(self, n: float) -> None:
+        self._bar.update(n - self._bar.n)  # which draws no more than ten times a second

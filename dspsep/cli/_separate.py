@@ -102,15 +102,14 @@ def _one(
     file: str, folder: Path, separator: Separator, options: argparse.Namespace, bar: _console.Bar
 ) -> _Outcome:
     try:
-        bar.stage("reading")
-        mixture, rate = files.load(file, offset=options.offset, duration=options.duration)
-        sources = separator.separate(mixture, rate, callback=bar)
-        bar.stage("writing")
-        sources.save(folder, format=options.format)
+        saved = files.separate_file(
+            file, folder, separator, format=options.format, offset=options.offset, duration=options.duration,
+            callback=bar,
+        )  # fmt: skip
     except (DspsepError, OSError, MemoryError) as error:
         reason = str(error) or type(error).__name__
         return _Outcome(file, error=reason)
-    return _Outcome(file, folder, sources.names, sources.n_samples / sources.sample_rate)
+    return _Outcome(file, folder, tuple(saved.paths), saved.duration)
 
 
 def _as_json(outcome: _Outcome) -> str:

@@ -1,7 +1,7 @@
 """Decode audio files in blocks, and never trust what a header says about their length.
 
 `open_audio` finds a decoder by content: libsndfile, or FFmpeg through PyAV for what libsndfile lacks.
-Both are a `Reader`; `decoded` turns either into samples.
+Both are a `Reader`; an `Excerpt` turns either into samples, in blocks or all at once.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import importlib.util
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,10 +18,22 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dspsep import _checks
 from dspsep.data._content import Content, content_of
 from dspsep.errors import InputError
 
-__all__ = ["AudioInfo", "Reader", "Samples", "Span", "decoded", "existing_file", "open_audio"]
+__all__ = [
+    "AudioInfo",
+    "Excerpt",
+    "Reader",
+    "Samples",
+    "Span",
+    "existing_file",
+    "open_audio",
+    "opened",
+    "refuse_nothing",
+    "refuse_too_long",
+]
 
 Samples = npt.NDArray[np.float32]
 
@@ -198,40 +211,114 @@ def _has_av() -> bool:
     return importlib.util.find_spec("av") is not None
 
 
-def decoded(reader: Reader, span: Span, *, mono: bool) -> tuple[Samples, int]:
-    """Return `span` as samples (n_channels, n_samples), and how many samples of it are missing.
+class Excerpt:
+    """Part of an audio file, being read: what is common to reading it whole and in blocks."""
 
-    Blocks are kept as they come and put together at the end, so that memory follows what decodes, not
-    what a header claims.
-    """
-    n_channels = 1 if mono else reader.n_channels
-    if span.count is not None:
-        refuse_too_long(span.count, n_channels)
-    blocks: list[Samples] = []
-    n_samples = 0
-    for block in reader.blocks(span):
-        _refuse_non_finite(block, span.start + n_samples, reader.sample_rate)
-        kept = block.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32) if mono else block
-        blocks.append(kept)
-        n_samples += len(kept)
-        refuse_too_long(n_samples, n_channels)
-    samples = np.empty((n_channels, n_samples), np.float32)
-    blocks.reverse()
-    at = 0
-    while blocks:  # each block is let go as soon as it is copied
-        block = blocks.pop()
-        samples[:, at : at + len(block)] = block.T
-        at += len(block)
-    return samples, 0 if span.count is None else span.count - n_samples
+    def __init__(self, file: Path, reader: Reader, span: Span, offset: float) -> None:
+        self.file = file
+        self.sample_rate = reader.sample_rate
+        self.n_channels = reader.n_channels
+        self.span = span
+        self.n_read = 0
+        self._reader = reader
+        self._offset = offset
+
+    def blocks(self) -> Iterator[Samples]:
+        """Yield finite blocks (n_frames, n_channels) that together are what can be decoded of it."""
+        for block in self._reader.blocks(self.span):
+            _refuse_non_finite(block, self.span.start + self.n_read, self.sample_rate)
+            self.n_read += len(block)
+            yield block
+
+    def samples(self, *, mono: bool) -> Samples:
+        """Return all of it as samples (n_channels, n_samples).
+
+        Blocks are kept as they come and put together at the end, so that memory follows what decodes, not
+        what a header claims.
+        """
+        n_channels = 1 if mono else self.n_channels
+        if self.span.count is not None:
+            refuse_too_long(self.span.count, n_channels)
+        blocks: list[Samples] = []
+        for block in self.blocks():
+            kept = block.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32) if mono else block
+            blocks.append(kept)
+            refuse_too_long(self.n_read, n_channels)
+        samples = np.empty((n_channels, self.n_read), np.float32)
+        blocks.reverse()
+        at = 0
+        while blocks:  # each block is let go as soon as it is copied
+            block = blocks.pop()
+            samples[:, at : at + len(block)] = block.T
+            at += len(block)
+        return samples
+
+    def end(self) -> list[tuple[str, str]]:
+        """Return what to warn of, now that all was read; refuse a file of which nothing decoded."""
+        if not self.n_read:
+            refuse_nothing(self.file, self._reader, self._offset)
+        span, reader = self.span, self._reader
+        n_missing = 0 if span.count is None else span.count - self.n_read
+        if n_missing > reader.slack:
+            return [(
+                "W_TRUNCATED",
+                f"{str(self.file)!r} is damaged or incomplete: {n_missing / self.sample_rate:.3f} s of what"
+                " its header announces do not decode; what is before was read.",
+            )]  # fmt: skip
+        reaches_end = span.count is None or span.start + span.count == reader.n_samples
+        return reader.notices if reaches_end else []
 
 
-def refuse_too_long(n_samples: int, n_channels: int) -> None:
-    """Refuse what would take more memory than `MAX_DECODED_BYTES`."""
+@contextmanager
+def opened(path: object, offset: object = 0.0, duration: object = None) -> Iterator[Excerpt]:
+    """Open part of an audio file, in seconds, and check its header; arguments as of `load`."""
+    offset = _checks.number("offset", offset, minimum=0)
+    if duration is not None:
+        duration = _checks.number("duration", duration, minimum=0, above=True)
+    file = existing_file(path)
+    reader = open_audio(file)
+    try:
+        yield Excerpt(file, reader, _span(reader, offset, duration), offset)
+    finally:
+        reader.close()
+
+
+def _span(reader: Reader, offset: float, duration: float | None) -> Span:
+    start = round(offset * reader.sample_rate)
+    count = None if duration is None else round(duration * reader.sample_rate)
+    if count == 0:
+        raise InputError("duration", "at least one sample long", f"{duration:g} s at {reader.sample_rate} Hz")
+    if reader.n_samples is None:
+        return Span(start, count)
+    if start >= reader.n_samples:
+        length = reader.n_samples / reader.sample_rate
+        raise InputError("offset", f"before the end of the file, at {length:g} s", f"{offset:g} s")
+    rest = reader.n_samples - start
+    return Span(start, rest if count is None else min(count, rest))
+
+
+def refuse_nothing(file: Path, reader: Reader, offset: float) -> None:
+    """Say why there is no sample."""
+    if offset > 0:
+        raise InputError(
+            "offset", "before the end of what can be decoded", f"{offset:g} s in {str(file)!r}",
+            "The file is shorter, or damaged there.",
+        )  # fmt: skip
+    raise InputError(
+        "path", "an audio file that can be decoded",
+        f"{str(file)!r}, whose header is that of {reader.format} but of which no sample decodes",
+        "Is the download or copy complete?",
+    )  # fmt: skip
+
+
+def refuse_too_long(n_samples: int, n_channels: int, limit: float | None = None) -> None:
+    """Refuse what would take more bytes than a limit, which is `MAX_DECODED_BYTES` unless given."""
+    limit = MAX_DECODED_BYTES if limit is None else limit
     size = 4 * n_samples * n_channels
-    if size > MAX_DECODED_BYTES:
+    if size > limit:
         raise InputError(
             "path",
-            f"audio of at most {MAX_DECODED_BYTES / 1e9:g} GB when decoded",
+            f"audio of at most {limit / 1e9:g} GB when decoded",
             f"{size / 1e9:.3g} GB",
             "Read part of it, with offset= and duration=; or its header is damaged.",
         )

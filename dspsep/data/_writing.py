@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
@@ -22,7 +24,17 @@ from dspsep._typing import Array
 from dspsep.data._reading import MAX_CHANNELS, MAX_SAMPLE_RATE
 from dspsep.errors import DspsepError, InputError
 
-__all__ = ["EXTENSIONS", "Plan", "destination", "peak_of", "plan_for", "replacing", "write_audio"]
+__all__ = [
+    "BLOCK_FRAMES",
+    "EXTENSIONS",
+    "AudioWriter",
+    "Plan",
+    "destination",
+    "peak_of",
+    "plan_for",
+    "replacing",
+    "write_audio",
+]
 
 #: One call with a minute of stereo Vorbis overflows the stack of libsndfile 1.2.2
 #: (bastibe/python-soundfile#426, libsndfile/libsndfile#1095); blocks of this many frames do not.
@@ -162,24 +174,44 @@ def _checked_rate(coding: str, sample_rate: float) -> int:
     return int(sample_rate)
 
 
-@contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside `target`; it becomes `target` if the block ends well, else goes.
+class Replacement:
+    """A temporary file beside `target` that takes its name when it is whole, in one step.
 
     A link at `target` is replaced, never followed.
     """
-    # The name is short whatever the target's is, and no directory listing takes it for audio.
-    temporary = target.parent / f".dspsep-{secrets.token_hex(8)}.part"
-    temporary.touch(exist_ok=False)  # says in the system's words if the folder is read-only
-    try:
-        yield temporary
-        with temporary.open("r+b") as file:
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        # The name is short whatever the target's is, and no directory listing takes it for audio.
+        self.temporary = target.parent / f".dspsep-{secrets.token_hex(8)}.part"
+        self.temporary.touch(exist_ok=False)  # says in the system's words if the folder is read-only
+
+    def sync(self) -> None:
+        """Bring what was written to the disk."""
+        with self.temporary.open("r+b") as file:
             os.fsync(file.fileno())
-        temporary.replace(target)
+
+    def publish(self) -> None:
+        """Give the file its name."""
+        self.temporary.replace(self.target)
+        _sync_folder(self.target.parent)
+
+    def discard(self) -> None:
+        """Remove the temporary file, if it is there."""
+        self.temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Give a temporary path beside `target`; it becomes `target` if the block ends well, else goes."""
+    replacement = Replacement(target)
+    try:
+        yield replacement.temporary
+        replacement.sync()
+        replacement.publish()
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        replacement.discard()
         raise
-    _sync_folder(target.parent)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -196,30 +228,106 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_audio(target: Path, audio: Array, plan: Plan, *, gain: float = 1.0) -> None:
-    """Write samples (n_samples,) or (n_channels, n_samples), already at the plan's rate."""
-    import soundfile
+class AudioWriter:
+    """An audio file that is written in blocks, and has its name only when it is whole.
 
-    samples = _backend.to_host(audio)
-    samples = samples[None, :] if samples.ndim == 1 else samples
-    with replacing(target) as temporary:
+    `write` as often as there is something, then `finish`, then `publish`; `discard` at any point leaves
+    nothing, and does nothing to what was published. In a ``with`` block that ends well, it is published.
+
+    Parameters
+    ----------
+    target : Path
+        The final name.
+    plan : Plan
+        How samples go into it.
+    gain : float, default=1.0
+        What they are multiplied by.
+    """
+
+    def __init__(self, target: Path, plan: Plan, *, gain: float = 1.0) -> None:
+        import soundfile
+
+        self._plan = plan
+        self._gain = gain
+        self.n_samples = 0
+        self._failures = (soundfile.SoundFileError, AssertionError)
+        self._replacement = Replacement(target)
         try:
-            _encode(temporary, samples, plan, gain)
-            _drop_clock(temporary, plan.format)
-            _verify(temporary, samples.shape[1], plan)
-        except (soundfile.SoundFileError, AssertionError) as error:
+            self._file = _opened(self._replacement.temporary, plan)
+        except BaseException:
+            self._replacement.discard()
+            raise
+
+    def write(self, samples: Array) -> None:
+        """Append samples (n_channels, n_samples), on the host and at the plan's rate."""
+        for start in range(0, samples.shape[1], BLOCK_FRAMES):
+            block = samples[:, start : start + BLOCK_FRAMES].T
+            with self._told():
+                self._file.write(np.ascontiguousarray(block if self._gain == 1.0 else block * self._gain))
+            self.n_samples += len(block)
+
+    def finish(self) -> None:
+        """Write what is left, check that all of it is there, and bring it to the disk; once is enough."""
+        if self._file.closed:
+            return
+        temporary = self._replacement.temporary
+        with self._told():
+            self._file.close()
+            _drop_clock(temporary, self._plan.format)
+            _verify(temporary, self.n_samples, self._plan)
+        self._replacement.sync()
+
+    def publish(self) -> None:
+        """Give the finished file its name."""
+        self._replacement.publish()
+
+    def discard(self) -> None:
+        """Close the file and remove it, unless it was published."""
+        try:
+            self._file.close()
+        except self._failures:
+            pass  # it goes
+        finally:
+            self._replacement.discard()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say in one sentence what libsndfile says in several."""
+        try:
+            yield
+        except self._failures as error:
             # soundfile asserts that all was written: a full disk ends there.
             raise DspsepError(
-                f"{str(target)!r} could not be written ({error or 'not all of it was taken'})."
-                " Is the disk full? Nothing was left behind."
+                f"{str(self._replacement.target)!r} could not be written"
+                f" ({error or 'not all of it was taken'}). Is the disk full? Nothing was left behind."
             ) from error
 
+    def __enter__(self) -> Self:
+        return self
 
-def _encode(path: Path, samples: Array, plan: Plan, gain: float) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.finish()
+                self.publish()
+        finally:
+            self.discard()
+
+
+def write_audio(target: Path, audio: Array, plan: Plan) -> None:
+    """Write samples (n_samples,) or (n_channels, n_samples), already at the plan's rate."""
+    samples = _backend.to_host(audio)
+    with AudioWriter(target, plan) as writer:
+        writer.write(samples[None, :] if samples.ndim == 1 else samples)
+
+
+def _opened(path: Path, plan: Plan) -> Any:
     import soundfile
 
     try:
-        file = soundfile.SoundFile(
+        return soundfile.SoundFile(
             os.fspath(path), "w", samplerate=plan.sample_rate, channels=plan.n_channels,
             format=plan.format, subtype=plan.subtype,
         )  # fmt: skip
@@ -228,10 +336,6 @@ def _encode(path: Path, samples: Array, plan: Plan, gain: float) -> None:
             "audio", f"what a {plan.format} file of subtype {plan.subtype} can hold",
             f"{plan.n_channels} channels at {plan.sample_rate} Hz", "Save it as .wav or .flac.",
         ) from error  # fmt: skip
-    with file:
-        for start in range(0, samples.shape[1], BLOCK_FRAMES):
-            block = samples[:, start : start + BLOCK_FRAMES].T
-            file.write(np.ascontiguousarray(block if gain == 1.0 else block * gain))
 
 
 def _verify(path: Path, n_samples: int, plan: Plan) -> None:

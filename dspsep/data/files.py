@@ -13,19 +13,29 @@ from dspsep.data._names import safe_file_name
 from dspsep.data._reading import (
     MAX_SAMPLE_RATE,
     AudioInfo,
-    Reader,
     Samples,
     Span,
-    decoded,
     existing_file,
     open_audio,
+    opened,
+    refuse_nothing,
 )
 from dspsep.data._resampling import at_rate, resampled
+from dspsep.data._separation import SavedSources, separate_file
 from dspsep.data._source_files import save_sources
 from dspsep.data._writing import destination, peak_of, plan_for, write_audio
 from dspsep.errors import InputError, warn
 
-__all__ = ["AudioInfo", "audio_info", "load", "safe_file_name", "save", "save_sources"]
+__all__ = [
+    "AudioInfo",
+    "SavedSources",
+    "audio_info",
+    "load",
+    "safe_file_name",
+    "save",
+    "save_sources",
+    "separate_file",
+]
 
 
 def load(
@@ -94,67 +104,18 @@ def load(
     >>> samples.shape, sample_rate
     ((1, 4000), 8000)
     """
-    offset = _checks.number("offset", offset, minimum=0)
-    if duration is not None:
-        duration = _checks.number("duration", duration, minimum=0, above=True)
     target = None if sample_rate is None else _checks.sample_rate(sample_rate)
     if target is not None and not 1 <= target <= MAX_SAMPLE_RATE:
         raise InputError("sample_rate", f"from 1 to {MAX_SAMPLE_RATE} Hz", f"{target:g}")
-    file = existing_file(path)
-    reader = open_audio(file)
-    try:
-        span = _span(reader, offset, duration)
-        samples, n_missing = decoded(reader, span, mono=bool(mono))
-    finally:
-        reader.close()
-    if not samples.shape[1]:
-        _refuse_nothing(file, reader, offset)
-    for code, message in _notices(file, reader, span, n_missing):
+    with opened(path, offset, duration) as excerpt:
+        samples = excerpt.samples(mono=bool(mono))
+        notices = excerpt.end()
+    for code, message in notices:
         warn(code, message)
-    rate = reader.sample_rate
+    rate = excerpt.sample_rate
     if target is None or target == rate:
         return samples, rate
     return resampled(samples, rate, target), target
-
-
-def _span(reader: Reader, offset: float, duration: float | None) -> Span:
-    start = round(offset * reader.sample_rate)
-    count = None if duration is None else round(duration * reader.sample_rate)
-    if count == 0:
-        raise InputError("duration", "at least one sample long", f"{duration:g} s at {reader.sample_rate} Hz")
-    if reader.n_samples is None:
-        return Span(start, count)
-    if start >= reader.n_samples:
-        length = reader.n_samples / reader.sample_rate
-        raise InputError("offset", f"before the end of the file, at {length:g} s", f"{offset:g} s")
-    rest = reader.n_samples - start
-    return Span(start, rest if count is None else min(count, rest))
-
-
-def _refuse_nothing(file: Path, reader: Reader, offset: float) -> None:
-    if offset > 0:
-        raise InputError(
-            "offset", "before the end of what can be decoded", f"{offset:g} s in {str(file)!r}",
-            "The file is shorter, or damaged there.",
-        )  # fmt: skip
-    raise InputError(
-        "path", "an audio file that can be decoded",
-        f"{str(file)!r}, whose header is that of {reader.format} but of which no sample decodes",
-        "Is the download or copy complete?",
-    )  # fmt: skip
-
-
-def _notices(file: Path, reader: Reader, span: Span, n_missing: int) -> list[tuple[str, str]]:
-    """Return the warnings about the end of the file, if `span` reaches it."""
-    if n_missing > reader.slack:
-        rate = reader.sample_rate
-        return [(
-            "W_TRUNCATED",
-            f"{str(file)!r} is damaged or incomplete: {n_missing / rate:.3f} s of what its header announces"
-            " do not decode; what is before was read.",
-        )]  # fmt: skip
-    reaches_end = span.count is None or span.start + span.count == reader.n_samples
-    return reader.notices if reaches_end else []
 
 
 def audio_info(path: object) -> AudioInfo:
@@ -198,7 +159,7 @@ def audio_info(path: object) -> AudioInfo:
         if n_samples is None:
             n_samples = sum(len(block) for block in reader.blocks(Span(0, None)))
         if not n_samples:
-            _refuse_nothing(file, reader, 0.0)
+            refuse_nothing(file, reader, 0.0)
         return AudioInfo(
             n_samples=n_samples,
             sample_rate=reader.sample_rate,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -66,6 +69,15 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: done.append(os.fstat(descriptor).st_size))
+    original = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda self, to: (done.append("named"), original(self, to))[1])
+    path = save(tmp_path / "a.wav", tone(), 44100)
+    assert done[:2] == [path.stat().st_size, "named"]
 
 
 def test_a_link_is_replaced_not_followed(tmp_path):

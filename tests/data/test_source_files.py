@@ -168,16 +168,25 @@ def test_opus_says_once_that_it_resampled(tmp_path):
     assert load(paths["b"])[0].shape == (2, 9600)
 
 
-def test_a_failed_set_has_whole_files_and_no_record(tmp_path, monkeypatch):
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_failed_set_leaves_the_earlier_one(tmp_path, monkeypatch):
     save_sources(sources_of(["a", "b"]), tmp_path)
+    before = contents(tmp_path)
+    # The first source is written by then.
     monkeypatch.setattr(soundfile.SoundFile, "write", failing_write(after=1))
     with pytest.raises(DspsepError, match="could not be written"):
         save_sources(sources_of(["a", "b"], peak=0.25), tmp_path)
-    monkeypatch.undo()
-    # The first is new, the second is still the old one, and the old record no longer vouches for both.
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "b.wav"]
-    assert np.abs(load(tmp_path / "a.wav")[0]).max() == pytest.approx(0.25)
-    assert np.abs(load(tmp_path / "b.wav")[0]).max() == pytest.approx(0.25)
+    assert contents(tmp_path) == before
+
+
+def test_a_failed_set_leaves_no_new_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(soundfile.SoundFile, "write", failing_write(after=1))
+    with pytest.raises(DspsepError, match="could not be written"):
+        save_sources(sources_of(["a", "b"]), tmp_path / "new" / "folder")
+    assert contents(tmp_path) == {}
 
 
 def test_non_finite_sources_are_refused_before_any_is_written(tmp_path):
