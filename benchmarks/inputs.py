@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tests.cases import Case, real_case, tiled
 
-__all__ = ["Music", "describe", "music"]
+__all__ = ["Music", "SongFile", "describe", "music", "song_file"]
 
 _CASE = "b_mdn_funk"  # 14 s of a funk band, drums and pitched instruments in stereo
 
@@ -24,6 +27,37 @@ def music(seconds: float) -> Music:
     """Return so many seconds of music, the same every time."""
     case = _case()
     return Music(tiled(case, seconds).astype(np.float32, copy=False), case.sample_rate)
+
+
+@dataclass(frozen=True)
+class SongFile:
+    """An audio file in a folder of its own, which is deleted when nobody has it any more."""
+
+    _folder: tempfile.TemporaryDirectory[str] = field(default_factory=tempfile.TemporaryDirectory)
+
+    @property
+    def folder(self) -> Path:
+        """Where there is room for results, too."""
+        return Path(self._folder.name)
+
+    @property
+    def path(self) -> Path:
+        """The audio."""
+        return self.folder / "song.wav"
+
+
+def song_file(seconds: float) -> SongFile:
+    """Return so many seconds of music as a file of 16 bits, at half its level so that no source clips."""
+    import soundfile
+
+    song, case = SongFile(), _case()
+    loop = 0.5 * case.mixture.T
+    remaining = round(seconds * case.sample_rate)
+    with soundfile.SoundFile(song.path, "w", case.sample_rate, loop.shape[1], "PCM_16") as file:
+        while remaining > 0:  # an hour of it is not held in memory
+            file.write(loop[:remaining])
+            remaining -= len(loop)
+    return song
 
 
 def describe() -> str:
