@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from dataclasses import dataclass, field
+import weakref
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,21 +30,21 @@ def music(seconds: float) -> Music:
     return Music(tiled(case, seconds).astype(np.float32, copy=False), case.sample_rate)
 
 
-@dataclass(frozen=True)
 class SongFile:
-    """An audio file in a folder of its own, which is deleted when nobody has it any more."""
+    """An audio file in a folder of its own, which is deleted when nobody has it any more.
 
-    _folder: tempfile.TemporaryDirectory[str] = field(default_factory=tempfile.TemporaryDirectory)
+    Attributes
+    ----------
+    folder : Path
+        Where there is room for results, too.
+    path : Path
+        The audio.
+    """
 
-    @property
-    def folder(self) -> Path:
-        """Where there is room for results, too."""
-        return Path(self._folder.name)
-
-    @property
-    def path(self) -> Path:
-        """The audio."""
-        return self.folder / "song.wav"
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.path = self.folder / "song.wav"
+        weakref.finalize(self, shutil.rmtree, self.folder)
 
 
 def song_file(seconds: float) -> SongFile:
