@@ -6,7 +6,7 @@ All of them are somebody's: of the first contender, unless they say `of` whom.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from benchmarks.figures import digits, megabytes, seconds
 from benchmarks.harness import Record, ratios, summary
@@ -87,7 +87,7 @@ class Limit:
 
     at_most: float
     of: str | None = None
-    over: None = None
+    over: ClassVar[None] = None
 
     def __str__(self) -> str:
         return f"≤ {self.at_most:g} s"
@@ -104,7 +104,7 @@ class PeakLimit:
 
     at_most: float
     of: str | None = None
-    over: None = None
+    over: ClassVar[None] = None
 
     def __str__(self) -> str:
         return f"≤ {self.at_most:g} MB"
@@ -124,7 +124,7 @@ class Linear:
 
     at_most: float
     of: str | None = None
-    over: None = None
+    over: ClassVar[None] = None
 
     def __str__(self) -> str:
         return f"≤ {self.at_most:g} × per second of audio"

@@ -86,7 +86,7 @@ SUITE = Suite(
             make_input=song_file,
             tolerance=1e-5,
             goals=(PeakLimit(at_most=150), Linear(at_most=1.25)),
-            grows={_DSPSEP: None, _WHOLE: 600, _RIVAL: 60},
+            grows={_DSPSEP: None, _WHOLE: 600, _RIVAL: 600},
         ),
     ),
     obstacle=_no_such_function,

@@ -129,7 +129,6 @@ SUITE = Suite(
             goals=(
                 Goal(at_least=100, over=("librosa",)),
                 Goal(at_least=10, over=("librosa",), of=PLAIN),
-                Linear(at_most=1.25),
                 Linear(at_most=1.25, of=STREAM),
             ),
             grows={"dspsep": None, STREAM: None, "librosa": 600},

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import soundfile
 
+import dspsep
 from benchmarks import inputs, machine, results
 from benchmarks.harness import Suite, Task, compare
 from benchmarks.inputs import Music, music
 from benchmarks.suites import SUITES, find_comparison
+from benchmarks.suites import imports as imports_suite
 from benchmarks.suites import threads as threads_suite
 from benchmarks.suites._levels import at_level, with_kernels
 from dspsep import get_num_threads
@@ -135,3 +139,35 @@ def test_cores_are_those_that_the_process_may_use():
     finally:
         os.sched_setaffinity(0, allowed)
     assert machine.available_cores() == len(allowed)
+
+
+def test_files_are_compared_as_they_were_written(monkeypatch):
+    def separate_file(path, folder, separator=None, *, format):
+        mixture, rate = dspsep.load(path)
+        dspsep.HPSS().separate(mixture, rate).save(folder, format=format)
+
+    monkeypatch.setattr(dspsep, "separate_file", separate_file, raising=False)
+    assert SUITES["files"].obstacle() == ""
+    source = inputs.song_file(0.5)
+    expected = dspsep.HPSS().separate(*dspsep.load(source.path))
+    tasks = [contender.prepare(source) for contender in find_comparison("file-to-files").contenders[:2]]
+    for task in tasks:
+        found = task.comparable(task.call())
+        for part, name in zip(found, ("harmonic", "percussive"), strict=True):
+            np.testing.assert_allclose(part.T, expected[name], atol=2**-22)  # a step of 24 bits, and some
+
+
+def test_time_of_processes_is_of_the_whole_process():
+    work = "import time\nwhile time.process_time() < 0.15: pass"
+    timing = imports_suite._of_children(lambda: subprocess.run([sys.executable, "-c", work], check=True))
+    assert timing.wall >= timing.cpu * 0.9
+    assert 0.1 < timing.cpu < 1  # the system counts in ticks
+
+
+def test_an_empty_cache_is_empty_every_time():
+    use = (
+        'import os; folder = os.environ["NUMBA_CACHE_DIR"]; assert not os.listdir(folder)\n'
+        'open(folder + "/compiled", "w").close()'
+    )
+    for _ in range(2):
+        assert imports_suite._timed_with_an_empty_cache(use).wall > 0
