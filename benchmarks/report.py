@@ -32,6 +32,8 @@ How long dspsep takes beside the libraries that do the same, and how much memory
   one thread; with more, it is time on the wall.
 - **Memory** is what a fresh process comes to hold beyond its input while the call runs: results included,
   compilation not.
+- **Goals** are reached beside the best of the rivals that they name, or of all others. Limits in seconds are
+  on the wall. *Not measured* is what this machine could not.
 """
 
 _REPRODUCE = """\
