@@ -28,6 +28,9 @@ def _run(options: argparse.Namespace) -> int:
     settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
     chosen = SUITES if "all" in options.suite else {name: SUITES[name] for name in options.suite}
     for suite in chosen.values():
+        if obstacle := suite.obstacle():
+            print(f"{suite.name}: not measured: {obstacle}")
+            continue
         try:
             result = results.measure(suite, settings)
         except MeasuringError as error:

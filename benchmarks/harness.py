@@ -11,17 +11,19 @@ import importlib.util
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from benchmarks.goals import Target
 
 __all__ = [
     "Comparison",
     "Contender",
     "DisagreementError",
-    "Goal",
     "Record",
     "Suite",
     "Summary",
@@ -79,22 +81,6 @@ class Contender:
         return importlib.util.find_spec(self.package) is not None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Goal:
-    """How many times as long as the first contender the rivals must take.
-
-    Parameters
-    ----------
-    at_least : float
-        The least ratio.
-    over : tuple of str, optional
-        The rivals, by name. By default all of them: the first contender must beat the best.
-    """
-
-    at_least: float
-    over: tuple[str, ...] | None = None
-
-
 def stopwatch(call: Callable[[], Any]) -> Timing:
     """Time one call, with the garbage collector held back."""
     gc.collect()
@@ -126,12 +112,13 @@ class Comparison:
     tolerance : float, optional
         How far outputs may differ, relative to the largest value of the first one's. None where there is no
         output.
-    goal : Goal, optional
-        What the first contender should reach.
+    goals : tuple of Target
+        What should be reached; see `benchmarks.goals`.
     timer : callable
         Times one call of a task.
-    grows : tuple of str
-        Contenders whose memory, and time at several lengths, is measured as well.
+    grows : mapping from str to float or None
+        Contenders whose memory, and time at several lengths, is measured as well, and the seconds of audio
+        beyond which they need more memory than a common machine has; None if there is no such length.
     """
 
     name: str
@@ -140,9 +127,9 @@ class Comparison:
     contenders: tuple[Contender, ...]
     make_input: Callable[[float], Any]
     tolerance: float | None
-    goal: Goal | None = None
+    goals: tuple[Target, ...] = ()
     timer: Callable[[Callable[[], Any]], Timing] = stopwatch
-    grows: tuple[str, ...] = ()
+    grows: Mapping[str, float | None] = field(default_factory=dict)
 
     def contender(self, name: str) -> Contender:
         """Return a contender by name."""
@@ -151,12 +138,26 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """Comparisons that are run and reported together."""
+    """Comparisons that are run and reported together.
+
+    Parameters
+    ----------
+    name, title, note : str
+        For the command line, and for the report.
+    comparisons : tuple of Comparison
+        In the order of the report.
+    threads : int, optional
+        Of every library. By default as many as the settings say.
+    obstacle : callable
+        Returns why it cannot be measured here; nothing, if it can.
+    """
 
     name: str
     title: str
     note: str
     comparisons: tuple[Comparison, ...]
+    threads: int | None = None
+    obstacle: Callable[[], str] = str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tests.cases import Case, real_case, tiled
 
-__all__ = ["Music", "describe", "music"]
+__all__ = ["Music", "SongFile", "describe", "music", "song_file"]
 
 _CASE = "b_mdn_funk"  # 14 s of a funk band, drums and pitched instruments in stereo
 
@@ -24,6 +28,37 @@ def music(seconds: float) -> Music:
     """Return so many seconds of music, the same every time."""
     case = _case()
     return Music(tiled(case, seconds).astype(np.float32, copy=False), case.sample_rate)
+
+
+class SongFile:
+    """An audio file in a folder of its own, which is deleted when nobody has it any more.
+
+    Attributes
+    ----------
+    folder : Path
+        Where there is room for results, too.
+    path : Path
+        The audio.
+    """
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.path = self.folder / "song.wav"
+        weakref.finalize(self, shutil.rmtree, self.folder)
+
+
+def song_file(seconds: float) -> SongFile:
+    """Return so many seconds of music as a file of 16 bits, at half its level so that no source clips."""
+    import soundfile
+
+    song, case = SongFile(), _case()
+    loop = 0.5 * case.mixture.T
+    remaining = round(seconds * case.sample_rate)
+    with soundfile.SoundFile(song.path, "w", case.sample_rate, loop.shape[1], "PCM_16") as file:
+        while remaining > 0:  # an hour of it is not held in memory
+            file.write(loop[:remaining])
+            remaining -= len(loop)
+    return song
 
 
 def describe() -> str:

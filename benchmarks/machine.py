@@ -10,9 +10,16 @@ from pathlib import Path
 
 import dspsep
 
-__all__ = ["machine", "versions"]
+__all__ = ["available_cores", "machine", "versions"]
 
 _INSTRUCTION_SETS = ("avx2", "avx512f", "asimd", "sve")
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def machine() -> dict[str, str | int]:

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import results
-from benchmarks.harness import Comparison, Goal, Record, Suite, Summary, ratios, summary
+from benchmarks.figures import digits, megabytes, seconds
+from benchmarks.goals import Target, Verdict, times
+from benchmarks.harness import Comparison, Record, Suite, Summary, ratios, summary
 from benchmarks.results import ComparisonResult, Growth, SuiteResult
 
 __all__ = ["PAGE", "page"]
@@ -30,6 +32,8 @@ How long dspsep takes beside the libraries that do the same, and how much memory
   one thread; with more, it is time on the wall.
 - **Memory** is what a fresh process comes to hold beyond its input while the call runs: results included,
   compilation not.
+- **Goals** are reached beside the best of the rivals that they name, or of all others. Limits in seconds are
+  on the wall. *Not measured* is what this machine could not.
 """
 
 _REPRODUCE = """\
@@ -60,25 +64,28 @@ def page(suites: Mapping[str, Suite], folder: Path = results.FOLDER) -> str:
 
 def _goals(suites: Mapping[str, Suite], stored: Mapping[str, SuiteResult]) -> list[str]:
     rows = []
-    for name, result in stored.items():
-        for comparison, measured in _pairs(suites[name], result):
-            if comparison.goal is not None:
-                rows.append([comparison.title, *_verdict(comparison.goal, measured, result.settings.threads)])
+    for name, suite in suites.items():
+        result = stored.get(name)
+        if result is None:
+            pairs = [(comparison, None) for comparison in suite.comparisons]
+        else:
+            pairs = _pairs(suite, result)
+        threads = 1 if result is None else result.settings.threads
+        rows += [
+            _goal(comparison, goal, measured, threads)
+            for comparison, measured in pairs
+            for goal in comparison.goals
+        ]
     if not rows:
         return []
-    return ["## Goals\n", *_table(["job", "goal", "measured", "rival", ""], rows)]
+    return ["## Goals\n", *_table(["job", "of", "goal", "measured", "beside", ""], rows)]
 
 
-def _verdict(goal: Goal, measured: ComparisonResult, threads: int) -> list[str]:
-    ours, *others = measured.records
-    rivals = [record for record in others if goal.over is None or record.contender in goal.over]
-    if not rivals:
-        return [f"≥ {goal.at_least:g} ×", "–", "not installed", "not measured"]
-    our_times = _times(ours, threads)
-    found = {rival.contender: ratios(_times(rival, threads), our_times).median for rival in rivals}
-    best = min(found, key=lambda name: found[name])
-    met = "met" if found[best] >= goal.at_least else "**missed**"
-    return [f"≥ {goal.at_least:g} ×", f"{_digits(found[best])} ×", best, met]
+def _goal(comparison: Comparison, goal: Target, measured: ComparisonResult | None, threads: int) -> list[str]:
+    whose = goal.of or comparison.contenders[0].name
+    verdict = Verdict() if measured is None else goal.verdict(measured, whose, threads)
+    words = {True: "met", False: "**missed**", None: "not measured"}
+    return [comparison.title, whose, str(goal), verdict.measured, verdict.beside, words[verdict.met]]
 
 
 def _suite(suite: Suite, result: SuiteResult) -> list[str]:
@@ -89,7 +96,7 @@ def _suite(suite: Suite, result: SuiteResult) -> list[str]:
         if measured.absent:
             parts.append(f"Not installed: {', '.join(measured.absent)}.\n")
         if measured.growth:
-            parts += _growth(measured.growth)
+            parts += _growth(measured.growth, comparison.grows)
     return [*parts, _conditions(result)]
 
 
@@ -108,8 +115,8 @@ def _turns(measured: ComparisonResult, threads: int) -> list[str]:
         row = [
             record.contender,
             _spread(summary(record.cpu)),
-            _seconds(summary(record.wall).median),
-            "1" if record is ours else _ratio(ratios(_times(record, threads), _times(ours, threads))),
+            seconds(summary(record.wall).median),
+            "1" if record is ours else _ratio(ratios(times(record, threads), times(ours, threads))),
         ]
         if measured.tolerance is not None:
             row += ["–" if record is ours else _difference(record), record.output]
@@ -120,7 +127,7 @@ def _turns(measured: ComparisonResult, threads: int) -> list[str]:
     return _table(head, rows)
 
 
-def _growth(growth: Sequence[Growth]) -> list[str]:
+def _growth(growth: Sequence[Growth], limits: Mapping[str, float | None]) -> list[str]:
     rows = []
     for point in sorted(growth, key=lambda point: point.seconds):
         cpu, peak = summary(point.cpu).median, summary(point.peak_bytes).median
@@ -128,14 +135,16 @@ def _growth(growth: Sequence[Growth]) -> list[str]:
             [
                 f"{point.seconds:g} s",
                 point.contender,
-                _seconds(cpu),
-                _seconds(cpu / point.seconds),
-                f"{_digits(peak / 1e6)} MB",
-                f"{_digits(peak / 1e6 / point.seconds)} MB",
+                seconds(cpu),
+                seconds(cpu / point.seconds),
+                megabytes(peak),
+                megabytes(peak / point.seconds),
             ]
         )
     head = ["audio", "", "CPU time", "per second of audio", "peak memory", "per second of audio"]
-    return ["Alone, at several lengths:\n", *_table(head, rows)]
+    limited = [f"{name} up to {limit:g} s" for name, limit in limits.items() if limit is not None]
+    for_memory = f" ({', '.join(limited)}, for want of memory)" if limited else ""
+    return [f"Alone, at several lengths{for_memory}:\n", *_table(head, rows)]
 
 
 def _conditions(result: SuiteResult) -> str:
@@ -154,37 +163,20 @@ def _conditions(result: SuiteResult) -> str:
     )
 
 
-def _times(record: Record, threads: int) -> tuple[float, ...]:
-    return record.cpu if threads == 1 else record.wall
-
-
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return [*("| " + " | ".join(line) + " |" for line in lines), ""]
 
 
 def _spread(found: Summary) -> str:
-    return f"{_seconds(found.median)} ({_seconds(found.low)} – {_seconds(found.high)})"
+    return f"{seconds(found.median)} ({seconds(found.low)} – {seconds(found.high)})"
 
 
 def _ratio(found: Summary) -> str:
-    return f"**{_digits(found.median)}** ({_digits(found.low)} – {_digits(found.high)})"
+    return f"**{digits(found.median)}** ({digits(found.low)} – {digits(found.high)})"
 
 
 def _difference(record: Record) -> str:
     if record.difference is None:
         return "–"
     return "0" if record.difference == 0 else f"{record.difference:.0e}"
-
-
-def _seconds(value: float) -> str:
-    if value >= 1:
-        return f"{_digits(value)} s"
-    return f"{_digits(value * 1e3)} ms" if value >= 1e-3 else f"{_digits(value * 1e6)} µs"
-
-
-def _digits(value: float) -> str:
-    """Three significant digits, without an exponent."""
-    if value >= 99.95:
-        return f"{value:.0f}"
-    return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Settings:
     threads: int = 1
     rounds: int = 7
     seconds: float = 30.0
-    lengths: tuple[float, ...] = (10.0, 30.0, 120.0, 600.0)
+    lengths: tuple[float, ...] = (10.0, 60.0, 600.0, 3600.0)
     repeats: int = 3
 
 
@@ -82,6 +82,7 @@ class SuiteResult:
 
 def measure(suite: Suite, settings: Settings) -> SuiteResult:
     """Measure a suite: turns in one process, then growth in one process for each figure."""
+    settings = replace(settings, threads=suite.threads or settings.threads)
     before = _load()
     print(f"{suite.name}: {settings.rounds} rounds", flush=True)
     turns = compare_in_a_child(
@@ -108,11 +109,16 @@ def measure(suite: Suite, settings: Settings) -> SuiteResult:
 
 def _with_growth(comparison: Comparison, records: tuple[Record, ...], settings: Settings) -> ComparisonResult:
     present = {record.contender for record in records}
-    growing = [name for name in comparison.grows if name in present]
     growth: list[Growth] = []
-    for seconds in settings.lengths if growing else ():
-        print(f"{comparison.name}: {seconds:g} s, alone", flush=True)
-        growth += _measure_growth(comparison.name, growing, seconds, settings)
+    for seconds in settings.lengths:
+        growing = [
+            name
+            for name, limit in comparison.grows.items()
+            if name in present and (limit is None or seconds <= limit)
+        ]
+        if growing:
+            print(f"{comparison.name}: {seconds:g} s, alone", flush=True)
+            growth += _measure_growth(comparison.name, growing, seconds, settings)
     return ComparisonResult(
         name=comparison.name,
         tolerance=comparison.tolerance,

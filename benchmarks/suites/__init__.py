@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from benchmarks.harness import Comparison, Suite
+from benchmarks.suites.files import SUITE as FILES
 from benchmarks.suites.hpss import SUITE as HPSS
 from benchmarks.suites.imports import SUITE as IMPORTS
 from benchmarks.suites.kernels import SUITE as KERNELS
+from benchmarks.suites.medians import SUITE as MEDIANS
 from benchmarks.suites.stft import SUITE as STFT
+from benchmarks.suites.threads import SUITE as THREADS
 
 __all__ = ["SUITES", "find_comparison"]
 
-SUITES: dict[str, Suite] = {suite.name: suite for suite in (STFT, HPSS, KERNELS, IMPORTS)}
+SUITES: dict[str, Suite] = {
+    suite.name: suite for suite in (HPSS, MEDIANS, STFT, THREADS, FILES, IMPORTS, KERNELS)
+}
 
 
 def find_comparison(name: str) -> Comparison:

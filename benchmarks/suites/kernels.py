@@ -9,21 +9,16 @@ import numpy as np
 
 from benchmarks import expressions
 from benchmarks.expressions import Array
-from benchmarks.harness import Comparison, Contender, Goal, Suite, Task
+from benchmarks.goals import Goal
+from benchmarks.harness import Comparison, Contender, Suite, Task
 from benchmarks.inputs import music
+from benchmarks.suites.medians import magnitudes
 
 __all__ = ["SUITE"]
 
 LENGTH = 31
 N_FFT, HOP = 2048, 512
 CHUNK = 64  # frames that the inverse transforms and adds at a time
-
-
-def _magnitudes(seconds: float) -> Array:
-    """Return frame-major magnitudes (n_channels, n_frames, n_freqs)."""
-    from dspsep import STFT
-
-    return np.ascontiguousarray(np.swapaxes(STFT(N_FFT, HOP).forward(*music(seconds)).magnitude(), 1, 2))
 
 
 class Rivals(NamedTuple):
@@ -36,8 +31,8 @@ class Rivals(NamedTuple):
 def _rivals(seconds: float) -> Rivals:
     from dspsep.kernels import cpu
 
-    magnitudes = _magnitudes(seconds)
-    return Rivals(cpu.median_over_time(magnitudes, LENGTH), cpu.median_over_frequency(magnitudes, LENGTH))
+    values = magnitudes(seconds)
+    return Rivals(cpu.median_over_time(values, LENGTH), cpu.median_over_frequency(values, LENGTH))
 
 
 class Frames(NamedTuple):
@@ -63,34 +58,6 @@ def _frames(seconds: float) -> Frames:
     samples = music(seconds).samples[0]
     frames = np.lib.stride_tricks.sliding_window_view(samples, N_FFT)[::HOP]
     return Frames(np.ascontiguousarray(frames[:CHUNK]), max(1, len(frames) // CHUNK))
-
-
-def _medians(axis: int) -> tuple[Contender, ...]:
-    name = {1: "median_over_time", 2: "median_over_frequency"}[axis]
-
-    def ours(module: str) -> Callable[[Array], Task]:
-        def prepare(magnitudes: Array) -> Task:
-            from dspsep.kernels import cpu, generic
-
-            function = getattr({"cpu": cpu, "generic": generic}[module], name)
-            return Task(lambda: function(magnitudes, LENGTH))
-
-        return prepare
-
-    def theirs(function: Callable[[Array, int, int], Array]) -> Callable[[Array], Task]:
-        return lambda magnitudes: Task(lambda: function(magnitudes, LENGTH, axis))
-
-    return (
-        Contender(name="numba kernel", package="numba", prepare=ours("cpu")),
-        Contender(name="bottleneck", package="bottleneck", prepare=theirs(expressions.median_bottleneck)),
-        Contender(name="scipy, row by row", package="scipy", prepare=theirs(expressions.median_rows)),
-        Contender(
-            name="scipy, as an image (librosa's way)",
-            package="scipy",
-            prepare=theirs(expressions.median_image),
-        ),
-        Contender(name="sorted neighbourhoods (generic.py)", package="dspsep", prepare=ours("generic")),
-    )
 
 
 def _mask_kernel(rivals: Rivals) -> Task:
@@ -145,27 +112,9 @@ def _window() -> Array:
 
 SUITE = Suite(
     name="kernels",
-    title="Compiled kernels and the array expressions they replace",
+    title="Other compiled kernels and the array expressions they replace",
     note="A numba kernel stays only while it beats the best expression that needs no compiler of ours.",
     comparisons=(
-        Comparison(
-            name="kernel-median-time",
-            title="Median over time",
-            note=f"{LENGTH} frames, over a stereo spectrogram of 1025 bins.",
-            contenders=_medians(axis=1),
-            make_input=_magnitudes,
-            tolerance=0.0,
-            goal=Goal(at_least=1.0),
-        ),
-        Comparison(
-            name="kernel-median-frequency",
-            title="Median over frequency",
-            note=f"{LENGTH} bins, over the same.",
-            contenders=_medians(axis=2),
-            make_input=_magnitudes,
-            tolerance=0.0,
-            goal=Goal(at_least=1.0),
-        ),
         Comparison(
             name="kernel-soft-mask",
             title="Soft mask",
@@ -182,7 +131,7 @@ SUITE = Suite(
             ),
             make_input=_rivals,
             tolerance=1e-6,
-            goal=Goal(at_least=1.0),
+            goals=(Goal(at_least=1),),
         ),
         Comparison(
             name="kernel-overlap-add",
@@ -206,7 +155,7 @@ SUITE = Suite(
             ),
             make_input=_frames,
             tolerance=1e-6,
-            goal=Goal(at_least=1.0),
+            goals=(Goal(at_least=1),),
         ),
     ),
 )

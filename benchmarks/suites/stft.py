@@ -5,65 +5,76 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.harness import Comparison, Contender, Goal, Suite, Task
+from benchmarks.goals import Goal
+from benchmarks.harness import Comparison, Contender, Suite, Task
 from benchmarks.inputs import Music, music
-from benchmarks.suites._generic import with_generic_kernels
+from benchmarks.suites._levels import GENERIC, PLAIN, at_level
 
 if TYPE_CHECKING:
     from scipy.signal import ShortTimeFFT
 
-__all__ = ["SUITE"]
-
-N_FFT, HOP = 2048, 512
+__all__ = ["SUITE", "contenders"]
 
 
-def _dspsep(job: str, source: Music, *, generic: bool = False) -> Task:
+class Frames(NamedTuple):
+    """How a signal is cut."""
+
+    n_fft: int
+    hop: int
+
+
+USUAL = Frames(2048, 512)
+ODD = Frames(2000, 500)  # not a power of two, as whoever thinks in milliseconds has it
+
+
+def _dspsep(job: str, frames: Frames, source: Music) -> Task:
     from dspsep import STFT
 
-    stft = STFT(N_FFT, HOP)
+    stft = STFT(frames.n_fft, frames.hop)
     call = _call(job, lambda: stft.forward(*source), stft.inverse)
-    comparable = (lambda result: result.values) if job == "forward" else np.asarray
-    return Task(with_generic_kernels(call) if generic else call, comparable)
+    return Task(call, (lambda result: result.values) if job == "forward" else np.asarray)
 
 
-def _librosa(job: str, source: Music) -> Task:
+def _librosa(job: str, frames: Frames, source: Music) -> Task:
     import librosa
 
     samples, n_samples = source.samples, source.samples.shape[1]
 
     def forward() -> Any:
-        return librosa.stft(samples, n_fft=N_FFT, hop_length=HOP)
+        return librosa.stft(samples, n_fft=frames.n_fft, hop_length=frames.hop)
 
     def inverse(values: Any) -> Any:
-        return librosa.istft(values, n_fft=N_FFT, hop_length=HOP, length=n_samples)
+        return librosa.istft(values, n_fft=frames.n_fft, hop_length=frames.hop, length=n_samples)
 
     return Task(_call(job, forward, inverse))
 
 
-def _torch(job: str, source: Music) -> Task:
+def _torch(job: str, frames: Frames, source: Music) -> Task:
     import torch
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     samples, n_samples = torch.from_numpy(source.samples.copy()), source.samples.shape[1]
-    window = torch.hann_window(N_FFT)
+    window = torch.hann_window(frames.n_fft)
 
     def forward() -> Any:
-        return torch.stft(samples, N_FFT, HOP, window=window, pad_mode="constant", return_complex=True)
+        return torch.stft(samples, *frames, window=window, pad_mode="constant", return_complex=True)
 
     def inverse(values: Any) -> Any:
-        return torch.istft(values, N_FFT, HOP, window=window, length=n_samples)
+        return torch.istft(values, *frames, window=window, length=n_samples)
 
     return Task(_call(job, forward, inverse))
 
 
-def _short_time_fft(job: str, source: Music) -> Task:
-    transform, n_samples = _new_short_time_fft(source.sample_rate), source.samples.shape[1]
+def _short_time_fft(job: str, frames: Frames, source: Music) -> Task:
+    transform, n_samples = _new_short_time_fft(frames, source.sample_rate), source.samples.shape[1]
     if job == "forward":
-        n_frames = 1 + n_samples // HOP  # those of the others; by itself, and for the inverse, it adds three
+        n_frames = (
+            1 + n_samples // frames.hop
+        )  # those of the others; by itself, and for the inverse, it adds three
         return Task(lambda: transform.stft(source.samples, p0=0, p1=n_frames))
     return Task(
         _call(
@@ -74,20 +85,23 @@ def _short_time_fft(job: str, source: Music) -> Task:
     )
 
 
-def _new_short_time_fft(sample_rate: int) -> ShortTimeFFT:
+def _new_short_time_fft(frames: Frames, sample_rate: int) -> ShortTimeFFT:
     from scipy.signal import ShortTimeFFT, get_window
 
-    window = get_window("hann", N_FFT).astype(np.float32)
+    window = get_window("hann", frames.n_fft).astype(np.float32)
     # Without a phase shift the phase refers to the first sample of a frame, as everywhere else here.
-    return ShortTimeFFT(window, HOP, sample_rate, fft_mode="onesided", phase_shift=None)
+    return ShortTimeFFT(window, frames.hop, sample_rate, fft_mode="onesided", phase_shift=None)
 
 
-def _scipy_stft(job: str, source: Music) -> Task:
+def _scipy_stft(job: str, frames: Frames, source: Music) -> Task:
     from scipy import signal
 
     samples, n_samples = source.samples, source.samples.shape[1]
-    settings = {"nperseg": N_FFT, "noverlap": N_FFT - HOP}
-    n_frames, scale = 1 + n_samples // HOP, np.float32(N_FFT / 2)  # it divides by the sum of the window
+    settings = {"nperseg": frames.n_fft, "noverlap": frames.n_fft - frames.hop}
+    n_frames, scale = (
+        1 + n_samples // frames.hop,
+        np.float32(frames.n_fft / 2),
+    )  # it divides by the sum of the window
 
     def forward() -> Any:
         return signal.stft(samples, **settings)[2]
@@ -109,55 +123,90 @@ def _call(job: str, forward: Callable[[], Any], inverse: Callable[[Any], Any]) -
     return lambda: inverse(spectra)
 
 
-def _contenders(job: str) -> tuple[Contender, ...]:
+OTHERS = ("librosa", "torch", "scipy.signal.stft", "scipy ShortTimeFFT")
+
+
+def contenders(job: str, frames: Frames = USUAL) -> tuple[Contender, ...]:
+    """Return who does a job: ``forward``, ``inverse`` or ``round trip``."""
     entries: list[tuple[str, str, Callable[..., Task]]] = [
         ("dspsep", "dspsep", _dspsep),
-        ("dspsep, generic kernels", "dspsep", partial(_dspsep, generic=True)),
+        (PLAIN, "numba", at_level("cpu", _dspsep)),
+        (GENERIC, "dspsep", at_level("generic", _dspsep)),
         ("librosa", "librosa", _librosa),
         ("torch", "torch", _torch),
         ("scipy.signal.stft", "scipy", _scipy_stft),
         ("scipy ShortTimeFFT", "scipy", _short_time_fft),
     ]
     return tuple(
-        Contender(name=name, package=package, prepare=partial(prepare, job))
+        Contender(name=name, package=package, prepare=partial(prepare, job, frames))
         for name, package, prepare in entries
     )
 
+
+def _one_way(
+    job: str, frames: Frames, *, title: str, note: str, goals: tuple[Goal, ...], suffix: str = ""
+) -> Comparison:
+    return Comparison(
+        name=f"stft-{job}{suffix}",
+        title=title,
+        note=note,
+        contenders=contenders(job, frames),
+        make_input=music,
+        tolerance=2e-6,
+        goals=goals,
+    )
+
+
+_IN_ODD_FRAMES = f"Frames of {ODD.n_fft} samples every {ODD.hop}, which is no power of two."
 
 SUITE = Suite(
     name="stft",
     title="Short-time Fourier transform",
     note=(
-        f"Frames of {N_FFT} samples every {HOP}, periodic Hann window, centred frames, zeros beyond the ends."
-        " Every contender inverts the spectrogram that it made itself, in its own memory layout. What is "
-        "compared is every bin of every frame, and every sample that comes back."
+        f"Frames of {USUAL.n_fft} samples every {USUAL.hop} where nothing else is said, periodic Hann "
+        "window, centred frames, zeros beyond the ends. Every contender inverts the spectrogram that it "
+        "made itself, in its own memory layout. What is compared is every bin of every frame, and every "
+        "sample that comes back."
     ),
     comparisons=(
+        _one_way(
+            "forward",
+            USUAL,
+            title="STFT",
+            note="scipy.signal.stft divides by the sum of the window; undone, untimed, before comparing.",
+            goals=(Goal(at_least=2, over=("librosa",)),),
+        ),
+        _one_way(
+            "inverse",
+            USUAL,
+            title="ISTFT",
+            note="Least-squares synthesis, to the exact length of the audio.",
+            goals=(Goal(at_least=2.5, over=("librosa",)),),
+        ),
         Comparison(
             name="stft-round-trip",
             title="STFT + ISTFT",
             note="ShortTimeFFT returns double precision whatever it is given, as the output column shows.",
-            contenders=_contenders("round trip"),
+            contenders=contenders("round trip"),
             make_input=music,
             tolerance=2e-6,
-            goal=Goal(at_least=1.5, over=("librosa",)),
-            grows=("dspsep", "librosa", "torch", "scipy ShortTimeFFT"),
+            grows={"dspsep": 600, "librosa": 600, "torch": 600, "scipy ShortTimeFFT": 600},
         ),
-        Comparison(
-            name="stft-forward",
-            title="STFT",
-            note="scipy.signal.stft divides by the sum of the window; undone, untimed, before comparing.",
-            contenders=_contenders("forward"),
-            make_input=music,
-            tolerance=2e-6,
+        _one_way(
+            "forward",
+            ODD,
+            title="STFT, odd frames",
+            note=_IN_ODD_FRAMES,
+            goals=(Goal(at_least=1, over=OTHERS),),
+            suffix="-odd",
         ),
-        Comparison(
-            name="stft-inverse",
-            title="ISTFT",
-            note="Least-squares synthesis, to the exact length of the audio.",
-            contenders=_contenders("inverse"),
-            make_input=music,
-            tolerance=2e-6,
+        _one_way(
+            "inverse",
+            ODD,
+            title="ISTFT, odd frames",
+            note=_IN_ODD_FRAMES,
+            goals=(Goal(at_least=1, over=OTHERS),),
+            suffix="-odd",
         ),
     ),
 )

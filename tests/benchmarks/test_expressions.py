@@ -1,0 +1,36 @@
+"""The array expressions that kernels are measured against compute what they are named for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks import expressions
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+@pytest.mark.parametrize("name", ["median_image", "median_rows", "median_bottleneck"])
+def test_median_expressions_are_medians(name, axis):
+    if name == "median_bottleneck":
+        pytest.importorskip("bottleneck")
+    median = getattr(expressions, name)
+    values = np.random.default_rng(0).standard_normal((2, 9, 8)).astype(np.float32)
+    padded = np.pad(values, [(2, 2) if each == axis else (0, 0) for each in range(3)], mode="symmetric")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 5, axis=axis)
+    np.testing.assert_array_equal(median(values, 5, axis), np.median(windows, axis=-1))
+
+
+def test_the_mask_expression_copes_with_silence_and_extremes():
+    values = np.array([3.0, 0.0, 1e30, 0.0], np.float32)
+    rival = np.array([1.0, 0.0, 1e30, 2.0], np.float32)
+    np.testing.assert_allclose(expressions.soft_mask_squared(values, rival), [0.9, 0.5, 0.5, 0.0], rtol=1e-6)
+
+
+def test_both_overlap_add_expressions_add_the_same():
+    frames = np.random.default_rng(0).standard_normal((7, 16))
+    window = np.hanning(16)
+    expected = np.zeros(6 * 4 + 16)
+    for frame, start in enumerate(range(0, 28, 4)):
+        expected[start : start + 16] += frames[frame] * window
+    np.testing.assert_allclose(expressions.overlap_add_frames(frames, window, 4), expected, atol=1e-12)
+    np.testing.assert_allclose(expressions.overlap_add_blocks(frames, window, 4), expected, atol=1e-12)
