@@ -19,7 +19,8 @@ from dspsep.data._source_files import SourceFiles, extension_of, gain_for, write
 from dspsep.data._spool import Spool
 from dspsep.data._writing import BLOCK_FRAMES, Plan, peak_of, plan_for
 from dspsep.errors import InputError, warn
-from dspsep.separator import Callback, Progress, Separator
+from dspsep.progress import Callback, Progress
+from dspsep.separator import Separator
 from dspsep.streaming import Stream
 
 __all__ = ["SavedSources", "separate_file"]
