@@ -42,6 +42,25 @@ def test_arithmetic(dtype):
 
 
 @kernel
+def _choices(a, b, out):
+    x, y = v.load(a, 0), v.load(b, 0)
+    v.store(out, 0, v.where_less(x, y, x + y, x * y))
+    v.store(out, L, v.inverse_power_of_two(y))
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_choices_and_powers_of_two(dtype):
+    limits = np.finfo(dtype)
+    a = np.resize(np.array([1.0, np.nan, -2.0, 3.0], dtype), L)
+    b = np.resize(np.array([1.0, 1.999, limits.tiny, 1e9, 0.3], dtype), L)
+    out = np.zeros((2, L), dtype)
+    _choices(a, b, out.reshape(-1))
+    np.testing.assert_array_equal(out[0], np.where(a < b, a + b, a * b))
+    np.testing.assert_array_equal(out[1], 0.5 ** (np.frexp(b)[1] - 1.0))
+
+
+@kernel
 def _blocks(values, scale, turned, rows, added):
     block = v.load_rows(values, 3, L + 1)
     v.store_rows(turned, 0, L, v.transpose(block))
@@ -109,9 +128,9 @@ HPSS = """
         assert np.abs(here[name] - there[name]).max() < 5e-6 * np.abs(x).max()
     print(_vectors.LANES)
 """
-WIDER = """
+AS_IF = """
     import numba.core.codegen as codegen
-    real, codegen.get_host_cpu_features = codegen.get_host_cpu_features, lambda: "+avx512f"
+    real, codegen.get_host_cpu_features = codegen.get_host_cpu_features, lambda: "{}"
     import dspsep.kernels.simd._vectors
     codegen.get_host_cpu_features = real
 """
@@ -121,7 +140,8 @@ WIDER = """
     ("environment", "before", "lanes"),
     [
         ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}, "", 4),  # no AVX
-        ({}, WIDER, 16),  # the lanes of AVX-512, in the registers that there are
+        ({}, AS_IF.format("+avx"), 8),
+        ({}, AS_IF.format("+avx512f"), 16),  # in the registers that there are
     ],
 )
 def test_other_widths_give_the_same(environment, before, lanes, tmp_path):

@@ -72,7 +72,14 @@ def test_the_short_way_is_the_long_one(stft, settings, monkeypatch):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"stft": STFT(63, 16)}, {"stft": STFT(100)}, {"harmonic_frames": 2049}, {"percussive_bins": 2049}],
+    [
+        {"stft": STFT(63, 16)},
+        {"stft": STFT(100)},
+        {"stft": STFT(64, 16, 1e8 * np.hanning(66)[1:-1])},
+        {"stft": STFT(64, 16, 1e-8 * np.hanning(66)[1:-1])},
+        {"harmonic_frames": 2049},
+        {"percussive_bins": 2049},
+    ],
     ids=str,
 )
 def test_what_has_no_short_way_goes_the_long_one(settings, monkeypatch):
@@ -150,3 +157,15 @@ def test_sources_are_contiguous_and_their_own():
     for source in sources.values():
         assert source.flags.c_contiguous
         assert not np.shares_memory(source, audio)
+
+
+@pytest.mark.parametrize("settings", [{}, {"power": 1.0}, {"margin": 1e6}, {"mask": "hard"}], ids=str)
+@pytest.mark.parametrize("exponent", [-39, 0, 39])
+def test_loud_and_quiet_audio_is_taken_apart_alike(settings, exponent, monkeypatch):
+    scale = np.float32(2.0**exponent)
+    audio, hpss = noise(3000, "float32", 2), HPSS(stft=STFT(64), **settings)
+    audio /= 2 * np.abs(audio).max()
+    audio[:, 1000:2000] = 0
+    expected, found = hpss.separate(audio, 8000), hpss.separate(audio * scale, 8000)
+    for name in expected:
+        np.testing.assert_allclose(found[name] / scale, expected[name], atol=1e-6)

@@ -24,6 +24,7 @@ left to the window that the frames are multiplied with: see `inverse_window`.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from dspsep._typing import Array
 from dspsep.kernels.cpu._jit import inlined
 from dspsep.kernels.simd._vectors import LANES, load, splat, store
 
-__all__ = ["complex_fft", "has_fft", "inverse_window", "to_half", "to_spectrum", "twiddles"]
+__all__ = ["complex_fft", "has_fft", "inverse_window", "to_half", "to_half_masked", "to_spectrum", "twiddles"]
 
 # From one register of frames to what is left of the memory of a core.
 _SMALLEST, _LARGEST = 2 * LANES, 2**15
@@ -181,18 +182,40 @@ def to_half(spectrum: Array, half: Array, n: int, z: Array) -> None:
     That undoes `to_spectrum`, but without the factor 1/2. The imaginary parts of bins 0 and n count as
     zero, as in every inverse FFT of real signals.
     """
-    first, last = load(spectrum, 0), load(spectrum, n * _PAIR)
-    store(z, 0, first + last)
-    store(z, LANES, last - first)
+    _half_ends(load(spectrum, 0), load(spectrum, n * _PAIR), z)
     for k in range(1, n // 2 + 1):
         i, j = k * _PAIR, (n - k) * _PAIR
         ar, ai = load(spectrum, i), load(spectrum, i + LANES)
         br, bi = load(spectrum, j), load(spectrum, j + LANES)
-        even_r, opposite, turned_r, turned_i = ar + br, bi - ai, ar - br, ai + bi
-        wr, wi = splat(half[2 * k]), splat(half[2 * k + 1])
-        # Times the conjugate of the factor.
-        odd_r, odd_i = turned_r * wr + turned_i * wi, turned_i * wr - turned_r * wi
-        store(z, i, even_r - odd_i)
-        store(z, i + LANES, opposite - odd_r)
-        store(z, j, even_r + odd_i)
-        store(z, j + LANES, ai - bi - odd_r)
+        _half_pair(ar, ai, br, bi, splat(half[2 * k]), splat(half[2 * k + 1]), z, i, j)
+
+
+@inlined
+def to_half_masked(spectrum: Array, mask: Array, half: Array, n: int, z: Array) -> None:
+    """Do the same with bins that are multiplied by a mask on the way."""
+    first, last = load(spectrum, 0) * load(mask, 0), load(spectrum, n * _PAIR) * load(mask, n * LANES)
+    _half_ends(first, last, z)
+    for k in range(1, n // 2 + 1):
+        i, j = k * _PAIR, (n - k) * _PAIR
+        a, b = load(mask, k * LANES), load(mask, (n - k) * LANES)
+        ar, ai = load(spectrum, i) * a, load(spectrum, i + LANES) * a
+        br, bi = load(spectrum, j) * b, load(spectrum, j + LANES) * b
+        _half_pair(ar, ai, br, bi, splat(half[2 * k]), splat(half[2 * k + 1]), z, i, j)
+
+
+@inlined
+def _half_ends(first: Any, last: Any, z: Array) -> None:
+    store(z, 0, first + last)
+    store(z, LANES, last - first)
+
+
+@inlined
+def _half_pair(ar: Any, ai: Any, br: Any, bi: Any, wr: Any, wi: Any, z: Array, i: int, j: int) -> None:
+    """Write two elements that are made of the same two bins."""
+    even_r, opposite, turned_r, turned_i = ar + br, bi - ai, ar - br, ai + bi
+    # Times the conjugate of the factor.
+    odd_r, odd_i = turned_r * wr + turned_i * wi, turned_i * wr - turned_r * wi
+    store(z, i, even_r - odd_i)
+    store(z, i + LANES, opposite - odd_r)
+    store(z, j, even_r + odd_i)
+    store(z, j + LANES, ai - bi - odd_r)

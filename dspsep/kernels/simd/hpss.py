@@ -23,10 +23,29 @@ import numpy as np
 
 from dspsep._typing import Array
 from dspsep.kernels.cpu._jit import inlined, kernel, readonly
-from dspsep.kernels.cpu.masks import _soft_mask, _soft_mask_linear, _soft_mask_squared
-from dspsep.kernels.simd._fft import complex_fft, has_fft, inverse_window, to_half, to_spectrum, twiddles
+from dspsep.kernels.cpu.masks import _soft_mask
+from dspsep.kernels.simd._fft import (
+    complex_fft,
+    has_fft,
+    inverse_window,
+    to_half_masked,
+    to_spectrum,
+    twiddles,
+)
 from dspsep.kernels.simd._selection import medians, selection
-from dspsep.kernels.simd._vectors import LANES, load, load_rows, square_root, store, store_rows, transpose
+from dspsep.kernels.simd._vectors import (
+    LANES,
+    inverse_power_of_two,
+    load,
+    load_rows,
+    maximum,
+    splat,
+    square_root,
+    store,
+    store_rows,
+    transpose,
+    where_less,
+)
 from dspsep.kernels.simd.medians import LONGEST, mirrored, outputs_at_once
 from dspsep.kernels.simd.transforms import add_frames, padded, read_frames
 
@@ -92,7 +111,6 @@ class Memory(NamedTuple):
     tile: Array
     harmonic: Array
     mask: Array
-    masked: Array
     places: Array
 
 
@@ -145,7 +163,6 @@ def memory_for(plan: Plan) -> Memory:
         tile=np.zeros(pitch * LANES, dtype),
         harmonic=np.empty(TILE * pitch, dtype),
         mask=np.empty(n_freqs * LANES, dtype),
-        masked=np.empty(2 * n_freqs * LANES, dtype),
         places=np.empty(TILE + plan.frames, np.int64),
     )
 
@@ -274,11 +291,7 @@ def _synthesise(plan: Plan, memory: Memory, n_kept: int, tile: int, n_frames: in
                 _mask(plan, harmonic, percussive, plan.margins[0], memory.mask)
             else:
                 _mask(plan, percussive, harmonic, plan.margins[1], memory.mask)
-            for k in range(n_freqs):
-                factor, place = load(memory.mask, k * LANES), 2 * k * LANES
-                store(memory.masked, place, load(spectrum, place) * factor)
-                store(memory.masked, place + LANES, load(spectrum, place + LANES) * factor)
-            to_half(memory.masked, plan.half, n, memory.z)
+            to_half_masked(spectrum, memory.mask, plan.half, n, memory.z)
             time = complex_fft(memory.z, memory.y, plan.factors, n)
             start = source * length + part * LANES * plan.hop_length
             add_frames(time, plan.inverse_window, 0, n_valid, plan.hop_length, memory.totals, start)
@@ -301,13 +314,27 @@ def _harmonic_rows(plan: Plan, memory: Memory, tile: int, n_frames: int, pitch: 
 
 @inlined
 def _mask(plan: Plan, values: Array, rival: Array, margin: float, mask: Array) -> None:
+    """Write the mask of `values` against ``rival * margin``; see `Kernels.soft_mask`."""
+    factor, tie, smallest = splat(margin), splat(plan.tie), splat(plan.smallest)
     if plan.hard:
-        for i in range(mask.size):
-            mask[i] = values[i] > rival[i] * margin
+        zero = smallest - smallest
+        one = smallest / smallest
+        for i in range(0, mask.size, LANES):
+            store(mask, i, where_less(load(rival, i) * factor, load(values, i), one, zero))
     elif plan.power == 1:
-        _soft_mask_linear(values, rival, margin, plan.power, plan.tie, plan.smallest, mask)
+        for i in range(0, mask.size, LANES):
+            own, other = load(values, i), load(rival, i) * factor
+            share = own / (own + other)
+            store(mask, i, where_less(maximum(own, other), smallest, tie, share))
     elif plan.power == 2:
-        _soft_mask_squared(values, rival, margin, plan.power, plan.tie, plan.smallest, mask)
+        for i in range(0, mask.size, LANES):
+            own, other = load(values, i), load(rival, i) * factor
+            # Scaled first, so that no square of them can overflow or vanish.
+            largest = maximum(own, other)
+            scale = inverse_power_of_two(maximum(largest, smallest))
+            own, other = own * scale, other * scale
+            own, other = own * own, other * other
+            store(mask, i, where_less(largest, smallest, tie, own / (own + other)))
     else:
         _soft_mask(values, rival, margin, plan.power, plan.tie, plan.smallest, mask)
 

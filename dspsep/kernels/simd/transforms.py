@@ -16,7 +16,15 @@ from dspsep import _parallel
 from dspsep._typing import Array
 from dspsep.kernels import cpu
 from dspsep.kernels.cpu._jit import inlined, kernel, readonly
-from dspsep.kernels.simd._fft import complex_fft, has_fft, inverse_window, to_half, to_spectrum, twiddles
+from dspsep.kernels.simd._fft import (
+    complex_fft,
+    has_fft,
+    inverse_window,
+    to_half,
+    to_half_masked,
+    to_spectrum,
+    twiddles,
+)
 from dspsep.kernels.simd._vectors import LANES, add_rows, load, load_rows, store, store_rows, transpose
 
 __all__ = ["add_frames", "istft", "read_frames", "stft"]
@@ -203,8 +211,10 @@ def _inverse_frames(
             block = transpose(load_rows(spectra, first * width + place, width))
             store_rows(spectrum, place * LANES, LANES, block)
         if mask.size > 1:
-            _apply(mask, first, n + 1, masks, spectrum)
-        to_half(spectrum, half, n, z)
+            _read_masks(mask, first, n + 1, masks)
+            to_half_masked(spectrum, masks, half, n, z)
+        else:
+            to_half(spectrum, half, n, z)
         time = complex_fft(z, y, factors, n)
         add_frames(time, window, tile - first, LANES, hop_length, total, first * hop_length)
     for i in range(out.size):
@@ -212,13 +222,9 @@ def _inverse_frames(
 
 
 @inlined
-def _apply(mask: Array, first: int, n_freqs: int, masks: Array, spectrum: Array) -> None:
-    """Multiply a tile of spectra with the masks of frames `first` onwards."""
+def _read_masks(mask: Array, first: int, n_freqs: int, masks: Array) -> None:
+    """Write the masks of frames `first` onwards as a tile."""
     for column in range(0, n_freqs, LANES):
         place = min(column, n_freqs - LANES)
         block = transpose(load_rows(mask, first * n_freqs + place, n_freqs))
         store_rows(masks, place * LANES, LANES, block)
-    for k in range(n_freqs):
-        factor, place = load(masks, k * LANES), 2 * k * LANES
-        store(spectrum, place, load(spectrum, place) * factor)
-        store(spectrum, place + LANES, load(spectrum, place + LANES) * factor)

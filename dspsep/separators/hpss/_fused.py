@@ -26,6 +26,9 @@ __all__ = ["Fused", "FusedStream", "fused"]
 
 # Tiles that are worked on between two looks at the keyboard: some three quarters of a minute of audio.
 _TILES_PER_CALL = 256
+# The kernels square magnitudes. With a window that is neither weak nor strong, and peaks as they are let in,
+# no square that is heard leaves the range of single precision.
+_LEAST_PEAK, _LARGEST_SUM = 2.0**-10, 2.0**20
 # Where there are more threads than channels, channels are cut into runs of at least so many tiles.
 _LEAST_RUN = 64
 
@@ -36,6 +39,9 @@ def fused(stft: STFT, model: HPSSModel) -> Fused | None:
         return None
     from dspsep.kernels.simd import hpss
 
+    values = np.abs(window_values(stft.window, stft.n_fft))
+    if float(values.max()) < _LEAST_PEAK or float(values.sum()) > _LARGEST_SUM:
+        return None
     if not hpss.can_fuse(stft.n_fft, stft.hop_length, model.harmonic_frames, model.percussive_bins):
         return None
     return Fused(stft, model, hpss)
