@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -114,7 +114,7 @@ def num_threads(n_threads: int | None) -> Iterator[None]:
 
 
 def run(function: Any, jobs: Iterable[tuple[Any, ...]]) -> None:
-    """Call ``function(*job)`` for every job, on the pool if that is worth it.
+    """Call ``function(*job)`` for every job, on several threads if that is worth it: this one and the pool's.
 
     An error in a job, or Ctrl-C, drops the jobs that have not begun. The error is raised here.
     """
@@ -124,26 +124,49 @@ def run(function: Any, jobs: Iterable[tuple[Any, ...]]) -> None:
         for job in jobs:
             function(*job)
         return
-    pool = _executor(n_threads)
-    futures = [pool.submit(_as_job, function, job) for job in jobs]
+    work = _Work(function, jobs)
+    # This thread works, too: it is awake, and the system looks for another processor for the next one.
+    pool = _executor(n_threads - 1)
+    helpers = [pool.submit(work.do) for _ in range(min(n_threads, len(jobs)) - 1)]
     try:
-        wait(futures, return_when=FIRST_EXCEPTION)
-    finally:
-        for future in futures:
-            future.cancel()
-    wait(futures)
-    for future in futures:
-        if not future.cancelled():
-            future.result()
+        work.do()
+        wait(helpers)
+    except BaseException:
+        work.stop()
+        raise
+    for helper in helpers:
+        helper.result()
 
 
-def _as_job(function: Callable[..., None], job: tuple[Any, ...]) -> None:
-    # A job that itself calls `run` must not wait for a place in the pool it occupies.
-    _inside.job = True
-    try:
-        function(*job)
-    finally:
-        _inside.job = False
+class _Work:
+    """Jobs that several threads take one after the other."""
+
+    def __init__(self, function: Callable[..., None], jobs: list[tuple[Any, ...]]) -> None:
+        self._function = function
+        self._jobs = iter(jobs)
+        self._lock = threading.Lock()
+
+    def do(self) -> None:
+        """Do jobs until there are no more."""
+        # A job that itself calls `run` must not wait for a place in the pool it occupies.
+        _inside.job = True
+        try:
+            while (job := self._next()) is not None:
+                self._function(*job)
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            _inside.job = False
+
+    def stop(self) -> None:
+        """Drop what has not begun."""
+        with self._lock:
+            self._jobs = iter(())
+
+    def _next(self) -> tuple[Any, ...] | None:
+        with self._lock:
+            return next(self._jobs, None)
 
 
 def _executor(n_threads: int) -> ThreadPoolExecutor:

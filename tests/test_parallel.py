@@ -328,3 +328,22 @@ def test_blocks_of_two_threads_may_overlap():
         thread.join(10)
     assert seen == {"first": 1, "second": 3}
     assert dspsep.get_num_threads() == before
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("culprit", ["the caller", "a helper"])
+def test_an_error_in_any_thread_is_raised_and_drops_what_has_not_begun(culprit):
+    caller, both_at_work, started = threading.current_thread(), threading.Barrier(2), []
+
+    def job(number):
+        started.append(number)
+        if number < 2:
+            both_at_work.wait(timeout=30)
+            if (threading.current_thread() is caller) == (culprit == "the caller"):
+                raise ValueError(culprit)
+        time.sleep(0.02)
+
+    with _parallel.num_threads(2), pytest.raises(ValueError, match=culprit):
+        _parallel.run(job, [(number,) for number in range(100)])
+    time.sleep(0.1)
+    assert len(started) < 20
