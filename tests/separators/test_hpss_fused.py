@@ -171,3 +171,14 @@ def test_loud_and_quiet_audio_is_taken_apart_alike(settings, exponent):
     expected, found = hpss.separate(audio, 8000), hpss.separate(audio * scale, 8000)
     for name in expected:
         np.testing.assert_allclose(found[name] / scale, expected[name], atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{}, {"power": 1.0}, {"margin": 1e6}, {"mask": "hard"}], ids=str)
+@pytest.mark.parametrize("level", [1e-18, 1e-22, 1e-26, 1e-38, 1e-44])
+def test_what_is_below_all_hearing_is_finite(settings, level):
+    audio = noise(9000, "float32", 1)
+    audio[:, 1000:] *= np.float32(level)
+    sources = HPSS(stft=STFT(64), **settings).separate(audio, 8000)
+    for source in sources.values():
+        assert np.isfinite(source).all()
+    assert np.abs(sources.mixture() - audio).max() <= 5e-6 * np.abs(audio).max()

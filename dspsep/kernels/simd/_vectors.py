@@ -43,7 +43,6 @@ __all__ = [
     "Vector",
     "add_rows",
     "data_of",
-    "inverse_power_of_two",
     "lanes_for",
     "load",
     "load_rows",
@@ -310,22 +309,6 @@ def where_less(_typing: Any, a: Any, b: Any, less: Any, other: Any) -> Any:
         return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[2], args[3])
 
     return less(a, b, less, other), emit
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def inverse_power_of_two(_typing: Any, a: Any) -> Any:
-    """Return the inverse of the largest power of two that is not above each lane: normal, above zero."""
-
-    def emit(_context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        bits = sig.return_type.dtype.bitwidth
-        mantissa, largest = {32: (23, 254), 64: (52, 2046)}[bits]
-        kind = ir.VectorType(ir.IntType(bits), LANES)
-        whole = builder.bitcast(args[0], kind)
-        exponent = builder.lshr(whole, ir.Constant(kind, [mantissa] * LANES))
-        turned = builder.sub(ir.Constant(kind, [largest] * LANES), exponent)
-        return builder.bitcast(builder.shl(turned, ir.Constant(kind, [mantissa] * LANES)), args[0].type)
-
-    return a(a), emit
 
 
 # Transposition.

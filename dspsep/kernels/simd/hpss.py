@@ -35,7 +35,6 @@ from dspsep.kernels.simd._fft import (
 from dspsep.kernels.simd._selection import medians, selection
 from dspsep.kernels.simd._vectors import (
     LANES,
-    inverse_power_of_two,
     load,
     load_rows,
     maximum,
@@ -329,12 +328,10 @@ def _mask(plan: Plan, values: Array, rival: Array, margin: float, mask: Array) -
     elif plan.power == 2:
         for i in range(0, mask.size, LANES):
             own, other = load(values, i), load(rival, i) * factor
-            # Scaled first, so that no square of them can overflow or vanish.
-            largest = maximum(own, other)
-            scale = inverse_power_of_two(maximum(largest, smallest))
-            own, other = own * scale, other * scale
-            own, other = own * own, other * other
-            store(mask, i, where_less(largest, smallest, tie, own / (own + other)))
+            # A magnitude is the root of a number, so its square does not overflow, nor vanish. If that of a
+            # rival overflows with its margin, the share is zero, as it should be.
+            share = own * own / (own * own + other * other)
+            store(mask, i, where_less(maximum(own, other), smallest, tie, share))
     else:
         _soft_mask(values, rival, margin, plan.power, plan.tie, plan.smallest, mask)
 
