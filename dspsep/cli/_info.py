@@ -9,7 +9,7 @@ from typing import Any
 
 from dspsep import _registry
 from dspsep.cli._list import channels_of
-from dspsep.cli._settings import fields_of
+from dspsep.cli._settings import fields_of, inner_separators
 
 __all__ = ["NAME", "add_to"]
 
@@ -38,6 +38,11 @@ def run(options: argparse.Namespace) -> int:
     if "stft" in [field.name for field in fields_of(kind)]:
         print(
             "\nThe transform is set by its own parts, for example --param n_fft=4096 --param hop_length=1024."
+        )
+    for inner, default in inner_separators(kind).items():
+        print(
+            f"\nThe settings of {inner} are given with its name, for example --param {inner}.n_fft=4096; "
+            f"it is {default!r}."
         )
     if "References" in sections:
         print(f"\nReferences:\n\n{sections['References']}")

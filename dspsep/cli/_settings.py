@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dspsep import _registry
@@ -12,7 +12,7 @@ from dspsep.errors import InputError
 from dspsep.separator import Separator
 from dspsep.stft import STFT
 
-__all__ = ["fields_of", "separator_from"]
+__all__ = ["fields_of", "inner_separators", "separator_from"]
 
 # Settings of the transform are given directly: `--param n_fft=4096`.
 _TRANSFORM = ("n_fft", "hop_length", "window")
@@ -21,26 +21,47 @@ _TRANSFORM = ("n_fft", "hop_length", "window")
 def separator_from(method: str, parameters: Iterable[str]) -> Separator:
     """Return the separator that the command line asks for."""
     kind = _registry.load(_registry.METHODS[_registry.find_method(method)].target)
-    names = [field.name for field in fields_of(kind)]
-    settings: dict[str, Any] = {}
-    transform: dict[str, Any] = {}
+    given = {}
     for parameter in parameters:
         name, equals, text = parameter.partition("=")
         if not equals or not name:
             raise InputError("--param", "NAME=VALUE", repr(parameter), "For example --param margin=2.")
-        name = name.strip().replace("-", "_")
-        if name in _TRANSFORM and "stft" in names:
+        given[name.strip().replace("-", "_")] = text
+    separator: Separator = kind(**_settings(kind, given))
+    return separator
+
+
+def _settings(kind: Any, given: Mapping[str, str]) -> dict[str, Any]:
+    """Return settings of a class; those of a separator among its settings are given as ``first.margin``."""
+    inner = inner_separators(kind)
+    names = [field.name for field in fields_of(kind) if field.name not in ("stft", *inner)]
+    transforms = _TRANSFORM if "stft" in (field.name for field in fields_of(kind)) else ()
+    settings: dict[str, Any] = {}
+    transform: dict[str, Any] = {}
+    nested: dict[str, dict[str, str]] = {}
+    for name, text in given.items():
+        outer, dot, rest = name.partition(".")
+        if dot and outer in inner:
+            nested.setdefault(outer, {})[rest] = text
+        elif name in transforms:
             transform[name] = _value(text)
-        elif name in names and name != "stft":
+        elif name in names:
             settings[name] = _value(text)
         else:
-            known = [known for known in names if known != "stft"]
-            known += _TRANSFORM if "stft" in names else ()
+            known = [*names, *transforms, *(f"{one}.NAME" for one in inner)]
             raise InputError("--param", f"one of {', '.join(known)} for {kind.__name__}", repr(name))
     if transform:
         settings["stft"] = STFT(**transform)
-    separator: Separator = kind(**settings)
-    return separator
+    for name, changes in nested.items():
+        settings[name] = inner[name].replace(**_settings(type(inner[name]), changes))
+    return settings
+
+
+def inner_separators(kind: Any) -> dict[str, Separator]:
+    """Return the settings of a class that are separators themselves, with their defaults."""
+    factories = {field.name: field.default_factory for field in fields_of(kind)}
+    defaults = {name: make() for name, make in factories.items() if make is not dataclasses.MISSING}
+    return {name: default for name, default in defaults.items() if isinstance(default, Separator)}
 
 
 def fields_of(kind: Any) -> tuple[dataclasses.Field[Any], ...]:

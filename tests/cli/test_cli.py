@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from dspsep import __version__
+from dspsep import STFT, CascadedHPSS, __version__
 from dspsep.cli import main
+from dspsep.cli._settings import separator_from
 from dspsep.data import _reading
 from dspsep.metrics import si_sdr
 from tests.cases import case_names, real_case
@@ -134,11 +135,25 @@ def test_hostile_track_names_stay_in_the_output_folder(song, tmp_path, capsys):
         (["x.wav", "-p", "colour=2"], "--param must be one of harmonic_seconds"),
         (["x.wav", "-p", "margin=0.5"], "margin must be a number of at least 1"),
         (["x.wav", "-p", "n_fft=big"], "n_fft must be an integer"),
+        (["x.wav", "-m", "cascaded-hpss", "-p", "first=HPSS"], "--param must be one of between, first.NAME"),
+        (["x.wav", "-m", "cascaded-hpss", "-p", "first.colour=2"], "for HPSS; got 'colour'"),
+        (["x.wav", "-m", "cascaded-hpss", "-p", "second.margin=0"], "margin must be a number of at least 1"),
     ],
 )
 def test_nonsense_is_explained_before_any_work(arguments, said, capsys):
     assert main(arguments) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.core
+def test_settings_of_settings():
+    given = ["between=residual", "first.n_fft=1024", "first.power=2", "second.mask=hard"]
+    default, found = CascadedHPSS(), separator_from("cascaded-hpss", given)
+    assert found == CascadedHPSS(
+        first=default.first.replace(stft=STFT(1024), power=2.0),
+        second=default.second.replace(mask="hard"),
+        between="residual",
+    )
 
 
 def test_unknown_options_are_a_usage_error(capsys):
@@ -156,6 +171,9 @@ def test_list_and_info_show_every_method(capsys):
     out = capsys.readouterr().out
     for word in ("harmonic_seconds", "margin", "FitzGerald", "n_fft"):
         assert word in out
+    assert main(["info", "two-stage-hpss"]) == 0
+    out = capsys.readouterr().out
+    assert "--param first.n_fft=4096; it is HPSS(stft=STFT(n_fft=8192" in out
 
 
 def test_without_arguments_help_is_shown(capsys):
