@@ -99,9 +99,8 @@ class HPSS(SpectralSeparator):
     that here the parts sum to the mixture: librosa leaves the residual to its caller, and with hard masks at
     margin 1 drops the bins in which the two medians are equal, which here are the residual.
 
-    Deviations from the papers: FitzGerald filters one channel of 4096-sample frames with lengths of 17;
-    Driedger et al. give ties to the percussive part, use hard masks, and take the percussive part from a
-    second transform with short frames.
+    Deviations from the papers: FitzGerald filters one channel of 4096-sample frames with lengths of 17.
+    Driedger et al. give ties to the percussive part, use hard masks, and two transforms: `CascadedHPSS`.
 
     Cost per channel: O(n_freqs n_frames log² l) for lengths l, and one inverse transform for each source
     but the last. NumPy arrays, with an `n_fft` that is a power of two up to 32768 and medians of up to
@@ -211,9 +210,9 @@ class HPSS(SpectralSeparator):
         if short is None:
             return super()._take_apart(audio, sample_rate, callback)
         if callback is not None:  # all at once; told in the words of the other route
-            *names, _ = model.source_names
             callback(Progress(stage="transform"))
             callback(Progress(stage="fit", iteration=1, n_iterations=1, model=model))
+            names = model.source_names[:-1]
             for done, name in enumerate(names):
                 callback(Progress(stage=name, iteration=done, n_iterations=len(names), model=model))
         sources = short.separate(audio.samples)
