@@ -76,10 +76,12 @@ def _is_literal(text: str) -> bool:
 
 @pytest.fixture
 def with_a_song(tmp_path, monkeypatch):
-    """Work in a folder that has a ``song.mp3``."""
+    """Work in a folder that has a ``song.mp3``, and another one in a folder ``music``."""
     monkeypatch.chdir(tmp_path)
     scene = scenes.song(duration=4.0)
-    dspsep.save("song.mp3", scene.mixture / 2, scene.sample_rate)
+    Path("music").mkdir()
+    for path in ("song.mp3", "music/song.mp3"):
+        dspsep.save(path, scene.mixture / 2, scene.sample_rate)
 
 
 @pytest.mark.parametrize("page", PAGES)

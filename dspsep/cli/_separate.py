@@ -12,7 +12,8 @@ from typing import Any
 
 from dspsep import _checks
 from dspsep.cli import _console
-from dspsep.cli._settings import separator_from
+from dspsep.cli._inputs import Track, tracks
+from dspsep.cli._settings import chosen, two_stems
 from dspsep.data import files
 from dspsep.errors import DspsepError, InputError
 from dspsep.separator import Separator
@@ -29,12 +30,22 @@ def add_to(commands: Any) -> None:
         help="take audio files apart",
         description="Take audio files apart: stems go to separated/METHOD/TRACK/SOURCE.wav.",
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="audio: WAV, FLAC, OGG, Opus, MP3, AIFF …")
-    parser.add_argument("-m", "--method", default="hpss", help="see `dspsep list` (default: hpss)")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE",
+        help="audio: WAV, FLAC, OGG, Opus, MP3, AIFF …; or a folder, for all audio in it and below",
+    )  # fmt: skip
+    parser.add_argument("-m", "--method", help="see `dspsep list` (default: hpss)")
     parser.add_argument(
         "-p", "--param", action="append", default=[], metavar="NAME=VALUE",
         help="a setting of the method, see `dspsep info METHOD`; may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--pipeline", metavar="FILE",
+        help="the JSON of a separator or a pipeline, as to_json() writes it, in place of a method",
+    )  # fmt: skip
+    parser.add_argument(
+        "--two-stems", metavar="SOURCE", help="only this source, and no_SOURCE, which is everything else"
+    )
     parser.add_argument("-o", "--output", default="separated", metavar="FOLDER", help="default: separated")
     parser.add_argument(
         "-f", "--format", default="wav", choices=("wav", "flac", "ogg", "opus", "mp3"),
@@ -60,25 +71,25 @@ class _Outcome:
 
 def run(options: argparse.Namespace) -> int:
     """Separate every file; a failed one is reported and the others go on."""
-    separator = separator_from(options.method, options.param)
+    name, separator = chosen(options.method, options.param, options.pipeline)
+    if options.two_stems is not None:
+        separator = two_stems(separator, options.two_stems)
     _checks.number("--offset", options.offset, minimum=0)
     if options.duration is not None:
         _checks.number("--duration", options.duration, minimum=0, above=True)
-    folder = _writable(Path(options.output) / type(separator).__name__.lower())
+    folder = _writable(Path(options.output) / name)
     outcomes: list[_Outcome] = []
-    taken: list[str] = []
-    with _console.Bar(len(options.files), quiet=options.quiet or options.json) as bar:
-        for file in options.files:
-            track = files.safe_file_name(Path(file).stem, taken)
-            taken.append(track)
-            bar.begin(Path(file).name)
-            outcome = _one(file, folder / track, separator, options, bar)
+    todo = tracks(options.files)
+    with _console.Bar(len(todo), quiet=options.quiet or options.json) as bar:
+        for track in todo:
+            bar.begin(Path(track.file).name)
+            outcome = _one(track, folder, separator, options, bar)
             outcomes.append(outcome)
             bar.done()
             if options.json:
                 print(_as_json(outcome), flush=True)
             elif outcome.error:
-                _console.complain(f"{file}: {outcome.error}")
+                _console.complain(f"{track.file}: {outcome.error}")
     failed = sum(outcome.error is not None for outcome in outcomes)
     if not options.quiet and not options.json:
         _summarise(outcomes, failed)
@@ -99,17 +110,19 @@ def _writable(folder: Path) -> Path:
 
 
 def _one(
-    file: str, folder: Path, separator: Separator, options: argparse.Namespace, bar: _console.Bar
+    track: Track, folder: Path, separator: Separator, options: argparse.Namespace, bar: _console.Bar
 ) -> _Outcome:
+    if track.problem is not None:
+        return _Outcome(track.file, error=track.problem)
     try:
         saved = files.separate_file(
-            file, folder, separator, format=options.format, offset=options.offset, duration=options.duration,
-            callback=bar,
+            track.file, folder / track.name, separator, format=options.format, offset=options.offset,
+            duration=options.duration, callback=bar,
         )  # fmt: skip
     except (DspsepError, OSError, MemoryError) as error:
         reason = str(error) or type(error).__name__
-        return _Outcome(file, error=reason)
-    return _Outcome(file, folder, tuple(saved.paths), saved.duration)
+        return _Outcome(track.file, error=reason)
+    return _Outcome(track.file, folder / track.name, tuple(saved.paths), saved.duration)
 
 
 def _as_json(outcome: _Outcome) -> str:

@@ -4,18 +4,50 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from dspsep import _registry
+from dspsep.data._names import safe_file_name
 from dspsep.errors import InputError
-from dspsep.separator import Separator
+from dspsep.refine.regroup import Regroup
+from dspsep.separator import Separator, from_json
 from dspsep.stft import STFT
 
-__all__ = ["fields_of", "inner_separators", "separator_from"]
+__all__ = ["chosen", "fields_of", "inner_separators", "separator_from", "two_stems"]
 
 # Settings of the transform are given directly: `--param n_fft=4096`.
 _TRANSFORM = ("n_fft", "hop_length", "window")
+
+
+def chosen(method: str | None, parameters: Sequence[str], pipeline: str | None) -> tuple[str, Separator]:
+    """Return the separator that was asked for, and the name of the folder of what it makes."""
+    if pipeline is None:
+        separator = separator_from(method or "hpss", parameters)
+        return type(separator).__name__.lower(), separator
+    if method is not None or parameters:
+        raise InputError("--pipeline", "given without --method and --param", "both", "The file has settings.")
+    path = Path(pipeline)
+    try:
+        stored = from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "which is not text"
+        requirement = "a file with the JSON of a separator"
+        raise InputError("--pipeline", requirement, f"{pipeline!r}: {reason}") from error
+    if not isinstance(stored, Separator):
+        raise InputError("--pipeline", "the JSON of a separator", f"that of a {type(stored).__name__}")
+    return safe_file_name(path.stem), stored
+
+
+def two_stems(separator: Separator, name: str) -> Separator:
+    """Return a separator into one source and the sum of all others."""
+    names = separator.source_names
+    if names is None or len(names) < 2 or name not in names:
+        known = "whose settings decide its sources" if names is None else f"one of {', '.join(names)}"
+        raise InputError("--two-stems", known, repr(name))
+    others = [other for other in names if other != name]
+    return separator >> Regroup({name: [name], f"no_{name}": others})
 
 
 def separator_from(method: str, parameters: Iterable[str]) -> Separator:
