@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 __all__ = [
+    "diffusion_in_place",
     "median_bottleneck",
     "median_image",
     "median_rows",
@@ -68,6 +69,24 @@ def soft_mask_squared(values: Array, rival: Array) -> Array:
     np.divide(own, other, out=own)
     own[silent] = 0.5
     return own
+
+
+def diffusion_in_place(whole: Array, harmonic: Array, weight: float) -> Array:
+    """One step of complementary diffusion: what flows over a border leaves one side and enters the other."""
+    total = np.zeros_like(whole)
+    flow = np.diff(harmonic, axis=1)
+    np.vdot(flow, flow)  # the objective, which is asked for as well
+    flow *= whole.dtype.type(weight / 4)
+    total[:, :-1] += flow
+    total[:, 1:] -= flow
+    flow = np.diff(whole - harmonic, axis=2)
+    np.vdot(flow, flow)
+    flow *= whole.dtype.type((1 - weight) / 4)
+    total[:, :, :-1] -= flow
+    total[:, :, 1:] += flow
+    total += harmonic
+    clipped: Array = np.clip(total, 0, whole, out=total)
+    return clipped
 
 
 def overlap_add_frames(frames: Array, window: Array, hop_length: int) -> Array:

@@ -18,6 +18,7 @@ __all__ = ["SUITE"]
 
 LENGTH = 31
 N_FFT, HOP = 2048, 512
+WEIGHT = 0.3
 CHUNK = 64  # frames that the inverse transforms and adds at a time
 
 
@@ -70,6 +71,22 @@ def _mask_generic(rivals: Rivals) -> Task:
     from dspsep.kernels import generic
 
     return Task(lambda: generic.soft_mask(*rivals, 1.0, 2.0, 0.5))
+
+
+def _diffusion(module: str) -> Callable[[Rivals], Task]:
+    def prepare(rivals: Rivals) -> Task:
+        from dspsep.kernels import cpu, generic
+
+        step = {"cpu": cpu, "generic": generic}[module].diffusion_step
+        whole = rivals.harmonic + rivals.percussive
+        return Task(lambda: step(whole, rivals.harmonic, WEIGHT), lambda result: result[0])
+
+    return prepare
+
+
+def _diffusion_numpy(rivals: Rivals) -> Task:
+    whole = rivals.harmonic + rivals.percussive
+    return Task(lambda: expressions.diffusion_in_place(whole, rivals.harmonic, WEIGHT))
 
 
 def _mask_librosa(rivals: Rivals) -> Task:
@@ -128,6 +145,19 @@ SUITE = Suite(
                 ),
                 Contender(name="librosa.util.softmask", package="librosa", prepare=_mask_librosa),
                 Contender(name="array API (generic.py)", package="dspsep", prepare=_mask_generic),
+            ),
+            make_input=_rivals,
+            tolerance=1e-6,
+            goals=(Goal(at_least=1),),
+        ),
+        Comparison(
+            name="kernel-diffusion",
+            title="A step of diffusion",
+            note="As `IterativeHPSS` makes fifty of, with the objective.",
+            contenders=(
+                Contender(name="numba kernel", package="numba", prepare=_diffusion("cpu")),
+                Contender(name="numpy, in place", package="numpy", prepare=_diffusion_numpy),
+                Contender(name="array API (generic.py)", package="dspsep", prepare=_diffusion("generic")),
             ),
             make_input=_rivals,
             tolerance=1e-6,

@@ -57,6 +57,14 @@ class Kernels(Protocol):
         Both count as zero if they are below the smallest normal number, which has no finite inverse.
         """
 
+    def diffusion_step(self, whole: Array, harmonic: Array, weight: float) -> tuple[Array, Array]:
+        """Return the harmonic part after a step of complementary diffusion, and the objective before it.
+
+        `whole` (n_channels, n_frames, n_freqs) is the sum of the harmonic and the percussive part. The
+        objective is ``weight`` times the squared differences of the one over frames, and ``1 - weight``
+        times those of the other over bins: one number in double precision, where the arrays are.
+        """
+
 
 def kernels_for(array: Array) -> Kernels:
     """Return the implementation for the library that `array` belongs to."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dspsep import _backend
 from dspsep._typing import Array, Namespace
 
-__all__ = ["istft", "median_over_frequency", "median_over_time", "soft_mask", "stft"]
+__all__ = ["diffusion_step", "istft", "median_over_frequency", "median_over_time", "soft_mask", "stft"]
 
 # Running medians gather `length` neighbours of every value before they sort; this bounds the gathered
 # values that exist at once (in float32: 64 MiB, and sorting doubles it).
@@ -97,6 +97,35 @@ def soft_mask(values: Array, rival: Array, margin: float, power: float, tie: flo
     total = xp.where(silent, xp.ones_like(own), own + other)
     mask: Array = xp.where(silent, xp.full_like(own, tie), own / total)
     return mask
+
+
+def diffusion_step(whole: Array, harmonic: Array, weight: float) -> tuple[Array, Array]:
+    """See `dspsep.kernels.Kernels.diffusion_step`."""
+    xp = _backend.namespace(whole, harmonic)
+    percussive = whole - harmonic
+    along_time = harmonic[:, 1:, :] - harmonic[:, :-1, :]
+    along_frequency = percussive[:, :, 1:] - percussive[:, :, :-1]
+    loss = weight * _energy(along_time) + (1 - weight) * _energy(along_frequency)
+    flow = (weight / 4) * _second_difference(along_time, 1)
+    flow = flow - ((1 - weight) / 4) * _second_difference(along_frequency, 2)
+    following: Array = xp.minimum(xp.maximum(harmonic + flow, xp.zeros_like(whole)), whole)
+    return following, loss
+
+
+def _energy(values: Array) -> Array:
+    xp = _backend.namespace(values)
+    energy: Array = xp.sum(values * values, dtype=xp.float64)
+    return energy
+
+
+def _second_difference(differences: Array, axis: int) -> Array:
+    """Return the differences of differences, none flowing over the edges."""
+    xp = _backend.namespace(differences)
+    shape = list(differences.shape)
+    shape[axis] = 1
+    edge = _zeros(xp, differences, tuple(shape))
+    second: Array = xp.concat([differences, edge], axis=axis) - xp.concat([edge, differences], axis=axis)
+    return second
 
 
 def _zeros(xp: Namespace, like: Array, shape: tuple[int, ...]) -> Array:

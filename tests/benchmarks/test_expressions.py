@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import expressions
+from dspsep.kernels import generic
 
 
 @pytest.mark.parametrize("axis", [1, 2])
@@ -34,3 +35,11 @@ def test_both_overlap_add_expressions_add_the_same():
         expected[start : start + 16] += frames[frame] * window
     np.testing.assert_allclose(expressions.overlap_add_frames(frames, window, 4), expected, atol=1e-12)
     np.testing.assert_allclose(expressions.overlap_add_blocks(frames, window, 4), expected, atol=1e-12)
+
+
+def test_the_diffusion_expression_is_the_generic_kernel():
+    rng = np.random.default_rng(0)
+    whole = rng.exponential(size=(2, 9, 8))
+    harmonic = whole * rng.uniform(size=whole.shape)
+    expected, _ = generic.diffusion_step(whole, harmonic, 0.3)
+    np.testing.assert_allclose(expressions.diffusion_in_place(whole, harmonic, 0.3), expected, atol=1e-12)

@@ -14,13 +14,19 @@ from dspsep.kernels import Kernels, generic
 cpu = pytest.importorskip("dspsep.kernels.cpu")
 simd = pytest.importorskip("dspsep.kernels.simd")
 COMPILED = {"cpu": cpu, "simd": simd}
-NAMES = ["istft", "median_over_frequency", "median_over_time", "soft_mask", "stft"]
+NAMES = ["diffusion_step", "istft", "median_over_frequency", "median_over_time", "soft_mask", "stft"]
 SNR = {"float32": 100.0, "float64": 250.0}
 
 
 def snr(expected, found):
     noise = np.sum(np.abs(np.asarray(found, complex) - expected) ** 2)
     return np.inf if noise == 0 else 10 * np.log10(np.sum(np.abs(np.asarray(expected, complex)) ** 2) / noise)
+
+
+def result_of(kernels, name, arguments):
+    """Return the array that a kernel makes, without the number that may come with it."""
+    result = getattr(kernels, name)(*arguments)
+    return result[0] if isinstance(result, tuple) else result
 
 
 def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9):
@@ -42,6 +48,7 @@ def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9
         "median_over_time": (values, length),
         "median_over_frequency": (values, length),
         "soft_mask": (values, rival, 1.5, 2.0, 0.5),
+        "diffusion_step": (values, (values * rng.uniform(size=values.shape)).astype(dtype), 0.3),
     }
 
 
@@ -85,7 +92,7 @@ def test_every_kernel_of_the_protocol_is_compared():
 @pytest.mark.parametrize("which", COMPILED)
 def test_compiled_equals_generic(which, name, dtype, size):
     arguments = calls(dtype, **SIZES[size])[name]
-    expected, found = getattr(generic, name)(*arguments), getattr(COMPILED[which], name)(*arguments)
+    expected, found = result_of(generic, name, arguments), result_of(COMPILED[which], name, arguments)
     assert found.dtype == expected.dtype
     assert found.shape == expected.shape
     if name.startswith("median"):
@@ -154,9 +161,9 @@ def test_inputs_of_any_layout(which, name):
         return [frozen, strided, swapped]
 
     arguments = calls("float32")[name]
-    expected = getattr(COMPILED[which], name)(*arguments)
+    expected = result_of(COMPILED[which], name, arguments)
     for variant in zip(*map(layouts, arguments), strict=True):
-        assert getattr(COMPILED[which], name)(*variant).tobytes() == expected.tobytes()
+        assert result_of(COMPILED[which], name, variant).tobytes() == expected.tobytes()
 
 
 @pytest.mark.core
@@ -165,7 +172,7 @@ def test_inputs_of_any_layout(which, name):
 def test_inputs_are_not_changed(which, name):
     arguments = calls("float64")[name]
     before = [a.tobytes() if isinstance(a, np.ndarray) else a for a in arguments]
-    result = getattr({"generic": generic, **COMPILED}[which], name)(*arguments)
+    result = result_of({"generic": generic, **COMPILED}[which], name, arguments)
     assert [a.tobytes() if isinstance(a, np.ndarray) else a for a in arguments] == before
     assert not any(np.shares_memory(result, a) for a in arguments if isinstance(a, np.ndarray))
 
@@ -179,7 +186,7 @@ def test_threads_do_not_change_a_byte(which, name):
     outcomes = set()
     for n_threads in (1, 2, 4):
         with _parallel.num_threads(n_threads):
-            outcomes.add(getattr(COMPILED[which], name)(*arguments).tobytes())
+            outcomes.add(result_of(COMPILED[which], name, arguments).tobytes())
     assert len(outcomes) == 1
 
 
@@ -194,3 +201,20 @@ def test_frames_are_added_in_their_order_wherever_tiles_begin(which):
         whole = inverse(later, None, window, hop_length, weight)[:, first * hop_length :]
         alone = inverse(spectra[:, first:], None, window, hop_length, weight[first * hop_length :])
         assert whole.tobytes() == alone.tobytes()
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("which", COMPILED)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_objective_of_diffusion(which, dtype, size):
+    whole, harmonic, weight = calls(dtype, **SIZES[size])["diffusion_step"]
+    found, expected = (
+        kernels.diffusion_step(whole, harmonic, weight)[1] for kernels in (COMPILED[which], generic)
+    )
+    exact = weight * np.sum(np.diff(harmonic.astype(float), axis=1) ** 2)
+    exact += (1 - weight) * np.sum(np.diff((whole - harmonic).astype(float), axis=2) ** 2)
+    for loss in (found, expected):
+        assert loss.shape == ()
+        assert loss.dtype == np.float64
+        assert abs(float(loss) - exact) <= 4 * np.finfo(dtype).eps * exact

@@ -1,13 +1,14 @@
 """Numba kernels made of explicit vectors: the fastest on processors; see `benchmarks/`.
 
-Where they have no route of their own (masks, frames of other lengths than powers of two, very long medians),
-they are those of `dspsep.kernels.cpu`, which leave the vectors to the compiler.
+Where they have no route of their own (masks, diffusion, frames of other lengths than powers of two, very
+long medians), they are those of `dspsep.kernels.cpu`, which leave the vectors to the compiler.
 """
 
 from __future__ import annotations
 
+from dspsep.kernels.cpu.diffusion import diffusion_step
 from dspsep.kernels.cpu.masks import soft_mask
 from dspsep.kernels.simd.medians import median_over_frequency, median_over_time
 from dspsep.kernels.simd.transforms import istft, stft
 
-__all__ = ["istft", "median_over_frequency", "median_over_time", "soft_mask", "stft"]
+__all__ = ["diffusion_step", "istft", "median_over_frequency", "median_over_time", "soft_mask", "stft"]
