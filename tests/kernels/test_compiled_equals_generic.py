@@ -42,13 +42,14 @@ def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9
     rival[:, 1:3] = 0
     weight = overlap("hann", n_fft, hop_length).weight(n_samples, n_frames, dtype)
     mask = rng.uniform(size=(1, *spectra.shape[1:])).astype(dtype)
+    whole = rng.exponential(size=spectra.shape).astype(dtype)
     return {
         "stft": (samples, window, hop_length, n_frames),
         "istft": (spectra, mask, window, hop_length, weight),
         "median_over_time": (values, length),
         "median_over_frequency": (values, length),
         "soft_mask": (values, rival, 1.5, 2.0, 0.5),
-        "diffusion_step": (values, (values * rng.uniform(size=values.shape)).astype(dtype), 0.3),
+        "diffusion_step": (whole, (whole * rng.uniform(size=whole.shape)).astype(dtype), 0.3),
     }
 
 
