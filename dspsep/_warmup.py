@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from dspsep.errors import InputError
 
 __all__ = ["WarmupReport", "warmup"]
 
-_SAMPLE_RATE = 8000
+#: The rates of music: settings in seconds and hertz become medians of other lengths at each, and medians are
+#: compiled for their length.
+_SAMPLE_RATES = (44_100, 48_000)
 _N_SAMPLES = 4000
 
 #: Lengths of medians, of which long and very long ones may be found in other ways than the usual.
@@ -53,8 +56,10 @@ def warmup() -> WarmupReport:
     """Compile all kernels now, so that later processes load them from the disk.
 
     Numba compiles a kernel when it is first called, for each precision, and keeps the result in a cache on
-    the disk. This calls everything once: every method on short mono and stereo audio, the masks, and a
-    transform of a length that is no power of two, in single and double precision.
+    the disk. This calls everything once: every method on short mono and stereo audio at 44.1 and 48 kHz, the
+    masks, and a transform of a length that is no power of two, in single and double precision. Medians of up
+    to 127 are compiled for their length: those that default settings do not lead to still are when they are
+    first used, in a tenth of a second to a second and a half.
 
     Returns
     -------
@@ -105,15 +110,15 @@ def _use_everything(dtype: np.dtype[Any]) -> None:
         kind = _registry.load(method.target)
         for n_channels in _channels(method):
             audio = random.standard_normal((n_channels, _N_SAMPLES)).astype(dtype)
-            for separator in _settings(kind):
-                separator.separate(audio, _SAMPLE_RATE)
-                if separator.reach(_SAMPLE_RATE) is not None:
-                    stream = separator.stream(_SAMPLE_RATE, n_channels)
+            for separator, rate in itertools.product(_settings(kind), _SAMPLE_RATES):
+                separator.separate(audio, rate)
+                if separator.reach(rate) is not None:
+                    stream = separator.stream(rate, n_channels)
                     stream.push(audio)
                     stream.flush()
     samples = random.standard_normal((1, _N_SAMPLES)).astype(dtype)
     for n_fft in (512, 600):
-        spectrogram = STFT(n_fft).forward(samples, _SAMPLE_RATE)
+        spectrogram = STFT(n_fft).forward(samples, _SAMPLE_RATES[0])
         spectrogram.stft.inverse(spectrogram)
         values = spectrogram.magnitude()
         for power in (1.0, 2.0, 3.0):

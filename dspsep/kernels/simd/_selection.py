@@ -39,7 +39,7 @@ from dspsep.kernels.simd._vectors import (
 
 __all__ = ["Selection", "medians", "selection"]
 
-# Compiled up to this length: a longer one takes seconds to compile. See `benchmarks/`.
+# Compiled up to this length, which takes about a second.
 _LONGEST_COMPILED = 127
 # Vectors that one step of a network that is data works on.
 _ABREAST = 8

@@ -381,6 +381,7 @@ def _try(values: Array, out: Array) -> None:
     store_rows(out, 0, LANES, block)
     add_rows(out, 0, LANES, block)
     largest = maximum(load(out, 0), minimum(load(values, 0), load(values, LANES)))
+    largest = where_less(load(values, 0), splat(values[1]), largest, largest + largest)
     store(out, 0, square_root(largest + largest - load(values, 0) / splat(values[1])))
 
 
@@ -390,6 +391,7 @@ def works() -> bool:
     rows = values.reshape(LANES, LANES)
     expected = 2 * rows.T * rows[0, 1]
     largest = np.maximum(expected[0], np.minimum(rows[0], rows[1]))
+    largest = np.where(rows[0] < rows[0, 1], largest, largest + largest)
     expected[0] = np.sqrt(largest + largest - rows[0] / rows[0, 1])
     out = np.zeros(LANES * LANES, np.float32)
     _try(readonly(values), out)

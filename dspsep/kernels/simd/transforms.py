@@ -27,7 +27,7 @@ from dspsep.kernels.simd._fft import (
 )
 from dspsep.kernels.simd._vectors import LANES, add_rows, load, load_rows, store, store_rows, transpose
 
-__all__ = ["add_frames", "istft", "read_frames", "stft"]
+__all__ = ["add_frames", "istft", "padded", "read_frames", "stft"]
 
 # Frames per unit of work, in multiples of a tile. Units of the inverse transform the frames that two of them
 # need twice, so they are longer.

@@ -102,7 +102,7 @@ class IterativeHPSS(SpectralSeparator):
     among it; only H + P = W is here.
 
     The sources are ``harmonic`` and ``percussive``. Cost: O(n_iter n_freqs n_frames) per channel. Peak memory
-    beside the input and the sources: the spectrum and about eight real arrays of its size, 40 bytes per
+    beside the input and the sources: the spectrum and about nine real arrays of its size, 44 bytes per
     channel, bin and frame in single precision.
 
     References
