@@ -167,7 +167,7 @@ class Sources(Mapping[str, Array]):
             total = total + array
         return total
 
-    def save(self, folder: str | Path, *, format: str = "wav") -> dict[str, Path]:
+    def save(self, folder: str | Path, *, format: str = "flac") -> dict[str, Path]:
         """Write each source to a file of its own in `folder`.
 
         All are written with one common gain: 1, unless a source would clip in the format chosen. The
@@ -177,9 +177,9 @@ class Sources(Mapping[str, Array]):
         ----------
         folder : str or Path
             Made if it is not there.
-        format : {"wav", "flac", "ogg", "opus", "mp3"}, default="wav"
-            The container, which is also the extension. WAV holds 32-bit floating point and never
-            clips; FLAC holds 24 bits; the others are lossy.
+        format : {"flac", "wav", "ogg", "opus", "mp3"}, default="flac"
+            The container, which is also the extension. FLAC holds 24 bits, WAV 32-bit floating point,
+            which never clips; the others are lossy.
 
         Returns
         -------

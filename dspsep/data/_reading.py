@@ -270,7 +270,9 @@ class Excerpt:
 
 
 @contextmanager
-def opened(path: object, offset: object = 0.0, duration: object = None) -> Iterator[Excerpt]:
+def opened(
+    path: object, offset: object = 0.0, duration: object = None, *, isolate: bool = False
+) -> Iterator[Excerpt]:
     """Open part of an audio file, in seconds, and check its header; arguments as of `load`."""
     offset = _checks.number("offset", offset, minimum=0)
     if duration is not None:

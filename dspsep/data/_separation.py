@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from dspsep import _audio, _registry
 from dspsep._typing import Array
 from dspsep.data import _reading
+from dspsep.data._layout import Layout
 from dspsep.data._reading import Excerpt, opened, refuse_too_long
-from dspsep.data._source_files import SourceFiles, extension_of, gain_for, write_sources
+from dspsep.data._source_files import (
+    DEFAULT_FORMAT,
+    SourceFiles,
+    extension_of,
+    gain_for,
+    layout_of,
+    write_sources,
+)
 from dspsep.data._spool import Spool
 from dspsep.data._writing import BLOCK_FRAMES, Plan, peak_of, plan_for
 from dspsep.errors import InputError, warn
@@ -23,7 +31,7 @@ from dspsep.progress import Callback, Progress
 from dspsep.separator import Separator
 from dspsep.streaming import Stream
 
-__all__ = ["SavedSources", "separate_file"]
+__all__ = ["SavedSources", "separate_file", "separate_to"]
 
 #: A file that decodes to more than this many times its size is there to fill a disk: music is below 20,
 #: speech at 24 kbit/s below 120, and silence that compresses so well is not what one separates.
@@ -68,9 +76,10 @@ def separate_file(
     folder: str | Path,
     separator: Separator | None = None,
     *,
-    format: str = "wav",
+    format: str = DEFAULT_FORMAT,
     offset: float = 0.0,
     duration: float | None = None,
+    isolate: bool = False,
     callback: Callback | None = None,
 ) -> SavedSources:
     """Take an audio file apart, into a file for each source.
@@ -86,12 +95,14 @@ def separate_file(
         Where the files go, as of `Sources.save`: made if it is not there.
     separator : Separator, optional
         By default ``HPSS()``.
-    format : {"wav", "flac", "ogg", "opus", "mp3", "aiff"}, default="wav"
+    format : {"flac", "wav", "ogg", "opus", "mp3", "aiff"}, default="flac"
         As of `Sources.save`.
     offset : float, default=0.0
         Where to begin, in seconds of the file.
     duration : float, optional
         How much to take, in seconds of the file; less if it ends before. By default, all of it.
+    isolate : bool, default=False
+        As of `load`: decode in a process with limits of its own.
     callback : callable, optional
         Called with a `Progress` as work goes on. In blocks, the stages are ``"separate"``, in seconds of the
         file, and ``"write"``, in sources; else ``"read"``, those of the separator, and ``"write"``. What it
@@ -141,27 +152,36 @@ def separate_file(
     >>> scene = dspsep.data.scenes.song(duration=2.0)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     song = dspsep.save(Path(folder) / "song.wav", scene.mixture, scene.sample_rate)
-    ...     saved = dspsep.separate_file(song, Path(folder) / "stems", dspsep.HPSS(), format="flac")
+    ...     saved = dspsep.separate_file(song, Path(folder) / "stems", dspsep.HPSS())
     >>> [path.name for path in saved.paths.values()], saved.duration
     (['harmonic.flac', 'percussive.flac'], 2.0)
     """
     separator = _registry.load(_registry.METHODS["HPSS"].target)() if separator is None else separator
     if not isinstance(separator, Separator):
         raise InputError("separator", "a separator", repr(separator)[:80], "For example dspsep.HPSS().")
-    job = _Job(separator, folder, extension_of(format), callback)
-    saved = None
-    with opened(path, offset, duration) as excerpt:
-        if not job.can_stream(excerpt):
-            saved = job.as_a_whole(excerpt)
-        else:
-            with suppress(_NeedsAllError):
-                saved = job.in_blocks(excerpt)
-    if saved is None:
-        with opened(path, offset, duration) as excerpt:
-            saved = job.as_a_whole(excerpt)
-    for code, message in job.notices:
-        warn(code, message)
-    return saved
+    job = _Job(separator, layout_of(folder), extension_of(format), callback)
+    return job.do(path, offset, duration, isolate=isolate)
+
+
+def separate_to(
+    path: Path,
+    layout: Layout,
+    separator: Separator,
+    *,
+    format: str,
+    offset: float,
+    duration: float | None,
+    isolate: bool,
+    callback: Callback | None,
+    facts: Callable[[], Mapping[str, Any]],
+) -> SavedSources:
+    """Do what `separate_file` does, into a layout.
+
+    Before the files get their names, `facts` is called for what is to stand in the record, too; what it
+    raises ends the work.
+    """
+    job = _Job(separator, layout, extension_of(format), callback, facts)
+    return job.do(path, offset, duration, isolate=isolate)
 
 
 class _NeedsAllError(Exception):
@@ -176,13 +196,35 @@ class _Job:
     """One file on its way; `notices` is what to warn of in the end."""
 
     def __init__(
-        self, separator: Separator, folder: str | Path, extension: str, callback: Callback | None
+        self,
+        separator: Separator,
+        layout: Layout,
+        extension: str,
+        callback: Callback | None,
+        facts: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self.notices: list[tuple[str, str]] = []
         self._separator = separator
-        self._folder = folder
+        self._layout = layout
         self._extension = extension
         self._callback = callback
+        self._facts = facts
+
+    def do(self, path: object, offset: float, duration: float | None, *, isolate: bool) -> SavedSources:
+        """Do it, and warn for the one who called."""
+        saved = None
+        with opened(path, offset, duration, isolate=isolate) as excerpt:
+            if not self.can_stream(excerpt):
+                saved = self.as_a_whole(excerpt)
+            else:
+                with suppress(_NeedsAllError):
+                    saved = self.in_blocks(excerpt)
+        if saved is None:
+            with opened(path, offset, duration, isolate=isolate) as excerpt:
+                saved = self.as_a_whole(excerpt)
+        for code, message in self.notices:
+            warn(code, message, stacklevel=4)
+        return saved
 
     def can_stream(self, excerpt: Excerpt) -> bool:
         """Tell whether the separator knows its sources, and how far it looks."""
@@ -196,7 +238,7 @@ class _Job:
         notices = excerpt.end()
         sources = self._separator.separate(samples, excerpt.sample_rate, callback=self._callback)
         self._report("write", 0, len(sources))
-        files, gain_notices = write_sources(sources, self._folder, self._extension)
+        files, gain_notices = write_sources(sources, self._layout, self._extension, self._facts())
         self.notices = [*notices, *gain_notices]
         return _saved(files, in_blocks=False)
 
@@ -205,7 +247,7 @@ class _Job:
         rate = excerpt.sample_rate
         stream = self._separator.stream(rate, excerpt.n_channels)
         with (
-            SourceFiles(self._folder, stream.source_names, self._extension) as files,
+            SourceFiles(self._layout, stream.source_names, self._extension) as files,
             ExitStack() as spools,
         ):
             plan = self._plan_to_write_at_once(excerpt)
@@ -221,7 +263,7 @@ class _Job:
             self.notices = excerpt.end()
             if plan is None:
                 self._write(waiting, files, excerpt, peak)
-            files.publish(self._separator.provenance())
+            files.publish(self._separator.provenance(), self._facts())
         return _saved(files, in_blocks=True)
 
     def _plan_to_write_at_once(self, excerpt: Excerpt) -> Plan | None:

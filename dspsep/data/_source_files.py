@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from dspsep import _backend, _checks
 from dspsep._typing import Array
 from dspsep._version import __version__
-from dspsep.data._names import safe_file_name
+from dspsep.data._layout import Layout
+from dspsep.data._replacing import brought_to_disk, remove_litter, replacing
 from dspsep.data._resampling import resampled_blocks
-from dspsep.data._writing import BLOCK_FRAMES, EXTENSIONS, AudioWriter, Plan, peak_of, plan_for, replacing
+from dspsep.data._writing import BLOCK_FRAMES, EXTENSIONS, AudioWriter, Plan, peak_of, plan_for
 from dspsep.errors import InputError, warn
 from dspsep.sources import Provenance, Sources
 
-__all__ = ["SourceFiles", "extension_of", "gain_for", "save_sources", "write_sources"]
+__all__ = [
+    "DEFAULT_FORMAT",
+    "SourceFiles",
+    "extension_of",
+    "gain_for",
+    "layout_of",
+    "save_sources",
+    "write_sources",
+]
+
+#: 24 bits and no loss, at about half of their size; every player and editor reads it.
+DEFAULT_FORMAT = "flac"
 
 #: The largest sample of 16 bits: sources that would clip are brought to it, so that no rounding to 16
 #: bits or more can reach past full scale.
 _JUST_UNDER_ONE = 1 - 2.0**-15
 
 
-def save_sources(sources: Sources, folder: str | Path, *, format: str = "wav") -> dict[str, Path]:
+def save_sources(sources: Sources, folder: str | Path, *, format: str = DEFAULT_FORMAT) -> dict[str, Path]:
     """Write each source to a file of its own, and ``provenance.json`` beside them.
 
     All carry one gain: 1, unless a source would clip in the format chosen; then the one that brings
@@ -37,8 +49,9 @@ def save_sources(sources: Sources, folder: str | Path, *, format: str = "wav") -
         What a separator gave.
     folder : str or Path
         Made if it is not there.
-    format : {"wav", "flac", "ogg", "opus", "mp3", "aiff"}, default="wav"
-        As the extensions of `save`.
+    format : {"flac", "wav", "ogg", "opus", "mp3", "aiff"}, default="flac"
+        As the extensions of `save`: FLAC has 24 bits, and holds the sources to 2**-24 of full scale; WAV has
+        floating point, and holds them as they are.
 
     Returns
     -------
@@ -59,9 +72,9 @@ def save_sources(sources: Sources, folder: str | Path, *, format: str = "wav") -
     -----
     Sources are converted and written one at a time, under temporary names, and get their own when all are
     there: what fails leaves an earlier set as it was. ``provenance.json`` (version, settings, seed, gain,
-    rate and the file of each source) is written last, and that of an earlier set is removed first: where
-    it is, the set is complete. Files of that earlier set which the new one does not replace are removed, so
-    that what lies in the folder sums to one mixture; other files are left alone.
+    rate and the file of each source) is written last, and that of an earlier set is removed first, with the
+    files that it names: where it is, the set is complete, and at no time do files of two sets lie side by
+    side. Other files are left alone.
 
     Examples
     --------
@@ -71,7 +84,7 @@ def save_sources(sources: Sources, folder: str | Path, *, format: str = "wav") -
     >>> from dspsep.data.files import save_sources
     >>> sources = Sources.from_dict({"drums/kick": np.zeros(800), "bass": np.zeros(800)}, 8000)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     [path.name for path in save_sources(sources, folder, format="flac").values()]
+    ...     [path.name for path in save_sources(sources, folder).values()]
     ['drums-kick.flac', 'bass.flac']
     """
     if not isinstance(sources, Sources):
@@ -81,24 +94,24 @@ def save_sources(sources: Sources, folder: str | Path, *, format: str = "wav") -
             type(sources).__name__,
             "Make one with Sources.from_dict(audio, sample_rate).",
         )
-    files, notices = write_sources(sources, folder, extension_of(format))
+    files, notices = write_sources(sources, layout_of(folder), extension_of(format))
     for code, message in notices:
         warn(code, message)
     return files.paths
 
 
 def write_sources(
-    sources: Sources, folder: str | Path, extension: str
+    sources: Sources, layout: Layout, extension: str, facts: Mapping[str, Any] | None = None
 ) -> tuple[SourceFiles, list[tuple[str, str]]]:
     """Write what `save_sources` writes; return the files, and what to warn of."""
     rate = sources.sample_rate
     plan = plan_for(extension, None, rate, sources.shape)
     peak = max(peak_of(f"sources[{name!r}]", audio) for name, audio in sources.items())
     gain, notices = gain_for(peak, plan, extension, rate)
-    with SourceFiles(folder, sources, extension) as files:
+    with SourceFiles(layout, sources, extension) as files:
         for name in sources:
             files.write(name, _blocks(sources[name]), rate, plan, gain)
-        files.publish(sources.provenance)
+        files.publish(sources.provenance, facts)
     return files, notices
 
 
@@ -144,22 +157,35 @@ class SourceFiles:
 
     Parameters
     ----------
-    folder : str or Path
-        Made if it is not there.
+    layout : Layout
+        Where they go; folders are made if they are not there.
     names : iterable of str
         Of the sources, in order.
     extension : str
         Of the files.
     """
 
-    def __init__(self, folder: str | Path, names: Iterable[str], extension: str) -> None:
-        files = _file_names(names, extension)
-        self.root, self._made = _folder(folder)
-        self.paths = {name: self.root / file for name, file in files.items()}
+    def __init__(self, layout: Layout, names: Iterable[str], extension: str) -> None:
+        self.paths = layout.files(names, extension)
         self.sample_rate = 0.0
         self.n_samples = 0
         self.gain = 1.0
+        self._layout = layout
         self._writers: dict[str, AudioWriter] = {}
+        self._made: list[Path] = []
+        try:
+            for folder in {path.parent: None for path in (layout.record, *self.paths.values())}:
+                self._made += _make(folder)
+                remove_litter(folder)
+            _refuse_folders([layout.record, *self.paths.values()])
+        except BaseException:
+            self._remove_made()
+            raise
+
+    @property
+    def root(self) -> Path:
+        """The folder for what waits."""
+        return self._layout.record.parent
 
     def writer(self, name: str, plan: Plan, gain: float = 1.0) -> AudioWriter:
         """Return what takes the samples of a source, at the plan's rate."""
@@ -175,19 +201,19 @@ class SourceFiles:
             writer.write(block)
         writer.finish()
 
-    def publish(self, provenance: Provenance | None) -> None:
-        """Give all files their names, and write the record."""
+    def publish(self, provenance: Provenance | None, facts: Mapping[str, Any] | None = None) -> None:
+        """Give all files their names, and write the record, with `facts` in it."""
         for writer in self._writers.values():
             writer.finish()
             self.n_samples = writer.n_samples
-        record = self.root / "provenance.json"
-        names = {name: path.name for name, path in self.paths.items()}
-        _remove_others(self.root, record, names.values())
-        record.unlink(missing_ok=True)
+        record = self._layout.record
+        # Whatever ends the process between here and the last line, no two sets are ever mixed.
+        _remove_set(self._layout)
         for writer in self._writers.values():
             writer.publish()
+        names = {name: self._layout.relative(path) for name, path in self.paths.items()}
         with replacing(record) as temporary:
-            text = _provenance_text(provenance, self.gain, self.sample_rate, names)
+            text = _provenance_text(provenance, self.gain, self.sample_rate, names, facts or {})
             temporary.write_text(text, encoding="utf-8", newline="\n")
 
     def __enter__(self) -> Self:
@@ -199,46 +225,59 @@ class SourceFiles:
         for writer in self._writers.values():
             writer.discard()
         if kind is not None:
+            self._remove_made()
+
+    def _remove_made(self) -> None:
+        for folder in sorted(self._made, key=lambda path: len(path.parts), reverse=True):
             with suppress(OSError):  # somebody put something there
-                for folder in self._made:
-                    folder.rmdir()
+                folder.rmdir()
 
 
-def _remove_others(root: Path, record: Path, kept: Collection[str]) -> None:
-    """Remove the stems of the set that `record` describes, but for those in `kept`."""
+def layout_of(folder: object) -> Layout:
+    """Return the layout of sources in a folder of their own."""
+    try:
+        return Layout(Path(folder))  # type: ignore[arg-type]  # its TypeError is the check
+    except TypeError:
+        raise InputError("folder", "the path of a folder", repr(folder)) from None
+
+
+def _remove_set(layout: Layout) -> None:
+    """Remove an earlier set: its record first, and then the files that the record names."""
+    record = layout.record
     try:
         files = json.loads(record.read_text(encoding="utf-8"))["files"]
-        earlier = [str(file) for file in files.values()]
+        earlier = [layout.may_have_made(str(file)) for file in files.values()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return  # no earlier set, or nothing that we wrote
+        earlier = []  # no earlier set, or nothing that we wrote
+    record.unlink(missing_ok=True)
+    brought_to_disk(record.parent)
     for file in earlier:
-        # Only plain names of audio files: a record that was tampered with must not reach beyond the folder.
-        plain = Path(file).name == file and Path(file).suffix in EXTENSIONS
-        if plain and file not in kept and not (root / file).is_symlink():
-            (root / file).unlink(missing_ok=True)
+        if file is not None and not file.is_symlink():
+            with suppress(OSError):
+                file.unlink()
 
 
-def _file_names(names: Iterable[str], extension: str) -> dict[str, str]:
-    stems: dict[str, str] = {}
-    for name in names:
-        stems[name] = safe_file_name(name, stems.values())
-    return {name: stem + extension for name, stem in stems.items()}
+def _refuse_folders(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            raise InputError("folder", f"without a folder named {path.name!r}", repr(str(path.parent)))
 
 
-def _folder(folder: str | Path) -> tuple[Path, list[Path]]:
-    """Make a folder; return it, and which ones were made, the innermost first."""
+def _make(folder: Path) -> list[Path]:
+    """Make a folder; return which ones were made."""
     try:
-        root = Path(folder)
-        made = [path for path in (root, *root.parents) if not path.exists()]
-        root.mkdir(parents=True, exist_ok=True)
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise InputError("folder", "a folder", f"the file {str(folder)!r}") from None
-    except (TypeError, ValueError) as error:
-        raise InputError("folder", "the path of a folder", f"{folder!r}: {error}") from None
-    return root, made
+    except ValueError as error:
+        raise InputError("folder", "the path of a folder", f"{str(folder)!r}: {error}") from None
+    return made
 
 
-def _provenance_text(provenance: Provenance | None, gain: float, rate: float, files: dict[str, str]) -> str:
+def _provenance_text(
+    provenance: Provenance | None, gain: float, rate: float, files: dict[str, str], more: Mapping[str, Any]
+) -> str:
     made = provenance or Provenance(version=__version__, settings="")
     facts = {
         "dspsep_version": made.version,
@@ -247,5 +286,6 @@ def _provenance_text(provenance: Provenance | None, gain: float, rate: float, fi
         "gain": made.gain * gain,
         "sample_rate": rate,
         "files": files,
+        **more,
     }
     return json.dumps(facts, indent=2, allow_nan=False) + "\n"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import numpy as np
 from dspsep import _audio, _backend
 from dspsep._typing import Array
 from dspsep.data._reading import MAX_CHANNELS, MAX_SAMPLE_RATE
+from dspsep.data._replacing import Replacement
 from dspsep.errors import DspsepError, InputError
 
 __all__ = [
@@ -32,7 +32,6 @@ __all__ = [
     "destination",
     "peak_of",
     "plan_for",
-    "replacing",
     "write_audio",
 ]
 
@@ -172,60 +171,6 @@ def _checked_rate(coding: str, sample_rate: float) -> int:
             "Resample first, or save as .wav or .flac.",
         )  # fmt: skip
     return int(sample_rate)
-
-
-class Replacement:
-    """A temporary file beside `target` that takes its name when it is whole, in one step.
-
-    A link at `target` is replaced, never followed.
-    """
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-        # The name is short whatever the target's is, and no directory listing takes it for audio.
-        self.temporary = target.parent / f".dspsep-{secrets.token_hex(8)}.part"
-        self.temporary.touch(exist_ok=False)  # says in the system's words if the folder is read-only
-
-    def sync(self) -> None:
-        """Bring what was written to the disk."""
-        with self.temporary.open("r+b") as file:
-            os.fsync(file.fileno())
-
-    def publish(self) -> None:
-        """Give the file its name."""
-        self.temporary.replace(self.target)
-        _sync_folder(self.target.parent)
-
-    def discard(self) -> None:
-        """Remove the temporary file, if it is there."""
-        self.temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside `target`; it becomes `target` if the block ends well, else goes."""
-    replacement = Replacement(target)
-    try:
-        yield replacement.temporary
-        replacement.sync()
-        replacement.publish()
-    except BaseException:
-        replacement.discard()
-        raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring the new name itself to the disk, where the system lets folders be opened."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:  # some network file systems
-        pass
-    finally:
-        os.close(descriptor)
 
 
 class AudioWriter:

@@ -115,8 +115,8 @@ def test_what_comes_back(tmp_path):
     saved = separate_file(path, str(tmp_path / "new" / "stems"), Halves())
     assert isinstance(saved, SavedSources)
     assert dict(saved.paths) == {
-        "part/one": tmp_path / "new" / "stems" / "part-one.wav",
-        "other": tmp_path / "new" / "stems" / "other.wav",
+        "part/one": tmp_path / "new" / "stems" / "part-one.flac",
+        "other": tmp_path / "new" / "stems" / "other.flac",
     }
     assert (saved.sample_rate, saved.n_samples, saved.gain, saved.duration) == (RATE, RATE, 1.0, 1.0)
     record = json.loads((tmp_path / "new" / "stems" / "provenance.json").read_text())
@@ -150,7 +150,7 @@ def test_a_peak_that_asks_for_scaling_needs_the_whole(tmp_path, peak):
     audio = tone(2, 3.0, RATE)
     path = tmp_path / "odd.wav"
     soundfile.write(path, (audio / np.abs(audio).max() * peak).T, RATE, subtype="FLOAT")
-    saved = separate_file(path, tmp_path / "a", FAST)
+    saved = separate_file(path, tmp_path / "a", FAST, format="wav")
     assert not saved.in_blocks
     whole(path, tmp_path / "b", FAST)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
@@ -184,7 +184,7 @@ def test_one_gain_for_all_where_one_would_clip(tmp_path):
 
 def test_wav_holds_what_is_beyond_full_scale(tmp_path):
     path = song(tmp_path, scale=5.0)
-    saved = separate_file(path, tmp_path / "a", Halves())
+    saved = separate_file(path, tmp_path / "a", Halves(), format="wav")
     np.testing.assert_array_equal(load(saved.paths["other"])[0], load(path)[0] / 2)
 
 
@@ -223,7 +223,7 @@ def test_a_truncated_file_gives_what_decodes(tmp_path):
     path = song(tmp_path)
     path.write_bytes(path.read_bytes()[:-100_003])
     with pytest.warns(DspsepWarning, match="W_TRUNCATED") as caught:
-        separate_file(path, tmp_path / "a", Halves())
+        separate_file(path, tmp_path / "a", Halves(), format="wav")
     assert caught[0].filename == __file__
     whole(path, tmp_path / "b", Halves())
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
@@ -250,7 +250,7 @@ def test_warnings_are_the_same_where_the_whole_is_needed(tmp_path):
 def test_a_wav_beyond_4_gib_is_the_one_that_save_writes(tmp_path, monkeypatch):
     monkeypatch.setattr(_writing, "WAV_LIMIT", 100_000)
     path = song(tmp_path)
-    saved = separate_file(path, tmp_path / "a", Halves())
+    saved = separate_file(path, tmp_path / "a", Halves(), format="wav")
     assert saved.in_blocks
     assert soundfile.info(saved.paths["other"]).format == "RF64"
     whole(path, tmp_path / "b", Halves())
@@ -404,7 +404,7 @@ def test_files_of_others_stay(tmp_path):
 def test_the_file_itself_may_lie_in_the_folder(tmp_path):
     path = song(tmp_path, name="other.wav")
     before = load(path)[0]
-    separate_file(path, tmp_path, Halves())
+    separate_file(path, tmp_path, Halves(), format="wav")
     np.testing.assert_array_equal(load(path)[0], before / 2)
 
 
@@ -456,7 +456,7 @@ def test_names_of_sources_stay_in_the_folder(tmp_path):
             return Sources({"../evil": mixture, "other": 0 * mixture}, sample_rate, None, self.provenance())
 
     saved = separate_file(song(tmp_path), tmp_path / "a", Evil())
-    assert saved.paths["../evil"] == tmp_path / "a" / f"{safe_file_name('../evil')}.wav"
+    assert saved.paths["../evil"] == tmp_path / "a" / f"{safe_file_name('../evil')}.flac"
 
 
 # --- memory ---

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dspsep._version import __version__
+from dspsep.data import _replacing
 from dspsep.data.files import load, safe_file_name, save_sources
 from dspsep.errors import DspsepError, DspsepWarning, InputError
 from dspsep.sources import Provenance, Sources
@@ -99,7 +100,7 @@ def test_a_set_and_its_record(tmp_path):
     sources = Sources(
         plain.audio, plain.sample_rate, None, Provenance(version="9.9", settings="HPSS()", seed=7)
     )
-    paths = save_sources(sources, tmp_path / "new" / "folder")
+    paths = save_sources(sources, tmp_path / "new" / "folder", format="wav")
     assert list(paths) == list(sources)
     for name, path in paths.items():
         assert path.parent == tmp_path / "new" / "folder"
@@ -121,6 +122,52 @@ def test_save_is_the_same(tmp_path):
     assert paths == {"a": tmp_path / "a.flac"}
     record = json.loads((tmp_path / "provenance.json").read_text())
     assert (record["dspsep_version"], record["settings"], record["seed"]) == (__version__, None, None)
+
+
+def test_flac_of_24_bits_unless_told_otherwise(tmp_path):
+    sources = sources_of(["a", "b"])
+    for name, path in save_sources(sources, tmp_path).items():
+        assert soundfile.info(path).subtype == "PCM_24"
+        np.testing.assert_allclose(load(path)[0], sources[name], atol=2**-24 * 1.001)
+
+
+def killed_in(publishing, monkeypatch):
+    """Make the process end, so to say, when so many files have got their names."""
+    original = _replacing.Replacement.publish
+    done = []
+
+    def publish(self):
+        if len(done) == publishing:
+            raise SystemExit
+        done.append(self.target)
+        original(self)
+
+    monkeypatch.setattr(_replacing.Replacement, "publish", publish)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_two_sets_never_lie_side_by_side(tmp_path, monkeypatch, after):
+    first = sources_of(["a", "b"])
+    save_sources(first, tmp_path, format="wav")
+    second = Sources.from_dict({name: -audio for name, audio in first.items()}, 44100)
+    killed_in(after, monkeypatch)
+    with pytest.raises(SystemExit):
+        save_sources(second, tmp_path, format="wav")
+    left = {path.stem: load(path)[0] for path in tmp_path.iterdir()}
+    assert len(left) == after
+    for name, audio in left.items():
+        np.testing.assert_array_equal(audio, second[name])
+
+
+def test_a_folder_in_the_way_is_refused_and_nothing_lost(tmp_path):
+    save_sources(sources_of(["a", "b"]), tmp_path)
+    before = contents(tmp_path)
+    (tmp_path / "c.flac").mkdir()
+    with pytest.raises(InputError, match=r"without a folder named 'c\.flac'"):
+        save_sources(sources_of(["a", "c"]), tmp_path)
+    (tmp_path / "c.flac").rmdir()
+    assert contents(tmp_path) == before
 
 
 def test_mono_sources(tmp_path):
@@ -157,7 +204,7 @@ def test_gains_multiply(tmp_path):
 
 def test_wav_keeps_what_is_beyond_full_scale(tmp_path):
     sources = sources_of(["a"], peak=3.7)
-    np.testing.assert_array_equal(load(save_sources(sources, tmp_path)["a"])[0], sources["a"])
+    np.testing.assert_array_equal(load(save_sources(sources, tmp_path, format="wav")["a"])[0], sources["a"])
 
 
 def test_opus_says_once_that_it_resampled(tmp_path):
