@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dspsep._version import __version__
 from dspsep.cli import _console, _demo, _info, _list, _separate, _warmup
+from dspsep.cli._signals import Ended, orderly_end
 from dspsep.errors import DspsepError
 
 __all__ = ["main"]
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         The exit status: 0 if everything worked, 1 if a file could not be separated, 2 if the command makes
-        no sense, 130 after Ctrl-C.
+        no sense, 130 after Ctrl-C, 143 after the signal to terminate.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
@@ -53,12 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        with _console.notices(quiet=getattr(options, "quiet", False)):
+        with orderly_end(), _console.notices(quiet=getattr(options, "quiet", False)):
             status: int = options.run(options)
     except DspsepError as error:
         _console.complain(str(error))
         return 2
-    except KeyboardInterrupt:
+    except Ended as end:
+        _console.complain(end.word)
+        return end.status
+    except KeyboardInterrupt:  # from a handler of whoever called
         _console.complain("interrupted")
         return 130
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough

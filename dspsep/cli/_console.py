@@ -53,12 +53,13 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 class Bar:
-    """A progress bar on stderr, on terminals only; also the callback that separators report to."""
+    """A progress bar on stderr, on terminals only: of tracks, several of which may be worked on at a time."""
 
     def __init__(self, total: int, *, quiet: bool) -> None:
         self._bar: Any = None
         self._done = 0
-        if not quiet and sys.stderr.isatty():
+        self._parts: dict[str, float] = {}
+        if not quiet and total and sys.stderr.isatty():
             from tqdm import tqdm
 
             form = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
@@ -73,27 +74,37 @@ class Bar:
         if self._bar is not None:
             self._bar.close()
 
-    def begin(self, name: str) -> None:
-        """Show which file is worked on."""
-        if self._bar is not None:
-            self._bar.set_description(printable(name)[:40])
+    def begin(self, track: str) -> None:
+        """Show that a track is worked on."""
+        self._parts[track] = 0.0
+        self._show_tracks()
 
-    def done(self) -> None:
-        """Count one file."""
+    def done(self, track: str) -> None:
+        """Count a track."""
+        self._parts.pop(track, None)
         self._done += 1
-        if self._bar is not None:
-            self._move_to(self._done)
+        self._show_tracks()
+        self._move()
 
-    def __call__(self, progress: Progress) -> None:
-        """Show what a separator reports, and how much of the file is done."""
+    def report(self, track: str, progress: Progress) -> None:
+        """Show what a separator reports, and how much of its track is done."""
         if self._bar is None:
             return
         total = progress.n_iterations
         steps = f" {progress.iteration}/{total}" if total else ""
         self._bar.set_postfix_str(printable(progress.stage + steps)[:40], refresh=False)
-        within = progress.iteration / total if total and progress.stage == "separate" else 0.0
-        # Stages of a part of a file say nothing of the whole: the bar does not go back for them.
-        self._move_to(max(self._bar.n, self._done + within))
+        if total and progress.stage == "separate":
+            self._parts[track] = progress.iteration / total
+        self._move()
 
-    def _move_to(self, n: float) -> None:
-        self._bar.update(n - self._bar.n)  # which draws no more than ten times a second
+    def _show_tracks(self) -> None:
+        if self._bar is not None and self._parts:
+            first, *others = self._parts
+            more = f" +{len(others)}" if others else ""
+            self._bar.set_description(printable(first)[:36] + more)
+
+    def _move(self) -> None:
+        # Stages of a part of a file say nothing of the whole: the bar does not go back for them.
+        if self._bar is not None:
+            now = max(self._bar.n, self._done + sum(self._parts.values()))
+            self._bar.update(now - self._bar.n)  # which draws no more than ten times a second

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     scene = scenes.song(seed=options.seed)
     separator = HPSS()
     sources = separator.separate(scene.mixture, scene.sample_rate)
-    paths = sources.save(folder)
+    paths = sources.save(folder, format="wav")
     files.save(folder / "mixture.wav", scene.mixture, scene.sample_rate)
     scores = score_against(scene.sources, scene.mixture, sources)
     page_path = folder / "index.html"

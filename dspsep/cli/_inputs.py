@@ -1,12 +1,14 @@
-"""From what was typed to the files that are meant: folders stand for the audio in them."""
+"""From what was typed to the tracks that are meant: folders stand for the audio in them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from dspsep.batch._manifest import Entry, sha256_of
+from dspsep.batch._track import path_from
 from dspsep.data import files
 
 __all__ = ["Track", "tracks"]
@@ -20,27 +22,50 @@ _AUDIO = frozenset({
 
 
 class Track(NamedTuple):
-    """A file to separate, and the name of the folder of its stems; `problem` says why there is none."""
+    """A file to separate, and the name it goes by; `problem` says why there is nothing to separate."""
 
     file: str
     name: str
     problem: str | None = None
 
 
-def tracks(arguments: Iterable[str]) -> list[Track]:
-    """Return what is to be separated, each with a name of its own.
+def tracks(
+    arguments: Iterable[str], folder: Path = Path(), known: Mapping[str, Entry] | None = None
+) -> list[Track]:
+    """Return what is to be separated, each file once and with a name of its own.
 
     A folder stands for all audio files in it and below, in order of their paths; what begins with a dot is
     left out, and links to folders are not followed.
+
+    Names are those of the files, made safe and apart from each other. A file that the manifest of `folder`
+    knows keeps the name it has there, and so does one that was moved; other files never get that name.
     """
-    found: list[Track] = []
-    taken: list[str] = []
+    found: dict[str, Track] = {}
     for argument in arguments:
-        for file, name, problem in _of(Path(argument)):
-            safe = files.safe_file_name(name, taken)
-            taken.append(safe)
-            found.append(Track(file, safe, problem))
-    return found
+        for track in _of(Path(argument)):
+            found.setdefault(path_from(folder, Path(track.file).absolute()), track)
+    entries = list((known or {}).values())
+    names = {entry.input: entry.track for entry in entries if entry.input in found}
+    unclaimed = [entry for entry in entries if entry.input not in found]
+    taken = {entry.track for entry in entries}
+    for place, track in found.items():
+        if place not in names:
+            names[place] = _moved(track, unclaimed) or files.safe_file_name(track.name, taken)
+            taken.add(names[place])
+            unclaimed = [entry for entry in unclaimed if entry.track != names[place]]
+    return [track._replace(name=names[place]) for place, track in found.items()]
+
+
+def _moved(track: Track, entries: Iterable[Entry]) -> str | None:
+    """Return the name of an entry of the same name and content: the file was elsewhere then."""
+    name = files.safe_file_name(track.name)
+    for entry in entries:
+        if entry.track == name:
+            try:
+                return name if sha256_of(Path(track.file)) == entry.input_sha256 else None
+            except (OSError, ValueError):
+                return None
+    return None
 
 
 def _of(path: Path) -> Iterator[Track]:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import sys
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dspsep import _checks
+from dspsep.batch._batch import outcomes, problems
+from dspsep.batch._lock import FolderLock
+from dspsep.batch._manifest import Manifest
+from dspsep.batch._track import Job, Outcome, Task, path_from
 from dspsep.cli import _console
 from dspsep.cli._inputs import Track, tracks
 from dspsep.cli._settings import chosen, two_stems
-from dspsep.data import files
-from dspsep.errors import DspsepError, InputError
-from dspsep.separator import Separator
+from dspsep.data._layout import DEFAULT_TEMPLATE, checked_template
+from dspsep.errors import InputError
 
 __all__ = ["NAME", "add_to"]
 
@@ -28,7 +33,8 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         NAME,
         help="take audio files apart",
-        description="Take audio files apart: stems go to separated/METHOD/TRACK/SOURCE.wav.",
+        description="Take audio files apart: stems go to separated/METHOD/TRACK/SOURCE.flac. What is there"
+        " already, of the same content and the same settings, is kept: an interrupted batch goes on.",
     )
     parser.add_argument(
         "files", nargs="+", metavar="FILE",
@@ -48,25 +54,27 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("-o", "--output", default="separated", metavar="FOLDER", help="default: separated")
     parser.add_argument(
-        "-f", "--format", default="wav", choices=("wav", "flac", "ogg", "opus", "mp3"),
-        help="wav is 32-bit floating point (default), flac 24-bit, the others lossy",
+        "-f", "--format", default="flac", choices=("flac", "wav", "ogg", "opus", "mp3"),
+        help="flac has 24 bits (default), wav 32-bit floating point, the others are lossy",
+    )  # fmt: skip
+    parser.add_argument(
+        "--filename", default=DEFAULT_TEMPLATE, metavar="TEMPLATE",
+        help="of {track}, {source} (or {stem}), {ext} and {trackext}, below FOLDER/METHOD (default:"
+        f" {DEFAULT_TEMPLATE})",
     )  # fmt: skip
     parser.add_argument("--offset", type=float, default=0.0, metavar="SECONDS", help="start here")
     parser.add_argument("--duration", type=float, metavar="SECONDS", help="take this much")
+    parser.add_argument(
+        "-j", "--jobs", type=int, default=1, metavar="N",
+        help="tracks at a time, each in a process of its own (default: 1, which uses all processors, too)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--isolate", action="store_true",
+        help="decode in a process that may use little and write nothing: for files of unknown origin",
+    )  # fmt: skip
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
     parser.add_argument("--json", action="store_true", help="one JSON line per file instead of a table")
     parser.set_defaults(run=run)
-
-
-@dataclass
-class _Outcome:
-    """What became of one file."""
-
-    file: str
-    folder: Path | None = None
-    sources: tuple[str, ...] = ()
-    seconds: float = 0.0
-    error: str | None = None
 
 
 def run(options: argparse.Namespace) -> int:
@@ -77,23 +85,19 @@ def run(options: argparse.Namespace) -> int:
     _checks.number("--offset", options.offset, minimum=0)
     if options.duration is not None:
         _checks.number("--duration", options.duration, minimum=0, above=True)
-    folder = _writable(Path(options.output) / name)
-    outcomes: list[_Outcome] = []
-    todo = tracks(options.files)
-    with _console.Bar(len(todo), quiet=options.quiet or options.json) as bar:
-        for track in todo:
-            bar.begin(Path(track.file).name)
-            outcome = _one(track, folder, separator, options, bar)
-            outcomes.append(outcome)
-            bar.done()
-            if options.json:
-                print(_as_json(outcome), flush=True)
-            elif outcome.error:
-                _console.complain(f"{track.file}: {outcome.error}")
-    failed = sum(outcome.error is not None for outcome in outcomes)
+    _checks.integer("--jobs", options.jobs, minimum=1)
+    template = checked_template(options.filename, "--filename")
+    job = Job(
+        folder=_writable(Path(options.output) / name), separator=separator, format=options.format,
+        template=template, offset=options.offset, duration=options.duration, isolate=options.isolate,
+    )  # fmt: skip
+    what = hashlib.sha256(f"{job.settings_sha256} {template}".encode()).hexdigest()
+    with FolderLock(job.folder, what):
+        batch = _Batch(job, options)
+        batch.run()
     if not options.quiet and not options.json:
-        _summarise(outcomes, failed)
-    return 1 if failed else 0
+        batch.summarise()
+    return 1 if batch.n_failed else 0
 
 
 def _writable(folder: Path) -> Path:
@@ -102,54 +106,104 @@ def _writable(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK | os.X_OK)
         reason = "which may not be written to"
-    except OSError as error:
-        writable, reason = False, error.strerror or str(error)
+    except (OSError, ValueError) as error:
+        writable, reason = False, getattr(error, "strerror", None) or str(error)
     if not writable:
         raise InputError("--output", "a folder that can be written to", f"{str(folder)!r}: {reason}")
     return folder
 
 
-def _one(
-    track: Track, folder: Path, separator: Separator, options: argparse.Namespace, bar: _console.Bar
-) -> _Outcome:
-    if track.problem is not None:
-        return _Outcome(track.file, error=track.problem)
-    try:
-        saved = files.separate_file(
-            track.file, folder / track.name, separator, format=options.format, offset=options.offset,
-            duration=options.duration, callback=bar,
+@dataclass
+class _Batch:
+    """The tracks of one command, and what has become of them."""
+
+    job: Job
+    options: argparse.Namespace
+    tracks: list[Track] = field(init=False)
+    outcomes: dict[str, Outcome] = field(init=False, default_factory=dict)
+
+    def run(self) -> None:
+        """Do all of it, and tell as it goes."""
+        manifest = Manifest(self.job.folder)
+        if manifest.n_damaged and not self.options.quiet:
+            _console.complain(
+                f"note: {manifest.n_damaged} damaged lines of {str(manifest.path)!r} were passed over; their"
+                " tracks count as not done"
+            )
+        self.tracks = tracks(self.options.files, self.job.folder, manifest.entries)
+        tasks = self._possible([self._task(track, manifest) for track in self.tracks], manifest)
+        bar = _console.Bar(len(tasks), quiet=self.options.quiet or self.options.json)
+        results = outcomes(
+            self.job, tasks, manifest, n_jobs=self.options.jobs,
+            begin=lambda task: bar.begin(task.track), report=lambda task, now: bar.report(task.track, now),
         )  # fmt: skip
-    except (DspsepError, OSError, MemoryError) as error:
-        reason = str(error) or type(error).__name__
-        return _Outcome(track.file, error=reason)
-    return _Outcome(track.file, folder / track.name, tuple(saved.paths), saved.duration)
+        with bar, closing(results):
+            for task, outcome in results:
+                bar.done(task.track)
+                self._tell(task, outcome)
+
+    @property
+    def n_failed(self) -> int:
+        """How many tracks are not there."""
+        return sum(outcome.error is not None for outcome in self.outcomes.values())
+
+    def _task(self, track: Track, manifest: Manifest) -> Task:
+        task = Task(file=track.file, track=track.name)
+        record = path_from(self.job.folder, self.job.layout(task).record)
+        return Task(file=track.file, track=track.name, known=manifest.entries.get(record))
+
+    def _possible(self, tasks: list[Task], manifest: Manifest) -> list[Task]:
+        """Return the tasks that can be done; tell of the others."""
+        why_not = {track.name: track.problem for track in self.tracks if track.problem}
+        possible = [task for task in tasks if task.track not in why_not]
+        why_not |= problems(self.job, possible, manifest)
+        for task in tasks:
+            if task.track in why_not:
+                self._tell(task, Outcome(error=why_not[task.track]))
+        return [task for task in tasks if task.track not in why_not]
+
+    def _tell(self, task: Task, outcome: Outcome) -> None:
+        self.outcomes[task.track] = outcome
+        if self.options.json:
+            print(_as_json(task, outcome, self.job), flush=True)
+            return
+        if not self.options.quiet:
+            for notice in outcome.notices:
+                _console.complain(f"{task.file}: note: {notice}")
+        if outcome.error:
+            _console.complain(f"{task.file}: {outcome.error}")
+
+    def summarise(self) -> None:
+        """Print the table."""
+        rows = [("file", "length", "sources", "folder")]
+        for track in self.tracks:
+            entry = self.outcomes[track.name].entry
+            if entry is not None:
+                folder = str((self.job.folder / entry.record).parent)
+                rows.append((
+                    _console.printable(track.file), f"{entry.seconds:.1f} s", ", ".join(entry.files),
+                    _console.printable(folder),
+                ))  # fmt: skip
+        if len(rows) > 1:
+            print(_console.table(rows))
+        n_kept = sum(outcome.kept for outcome in self.outcomes.values())
+        if n_kept:
+            print(f"{n_kept} of {len(self.tracks)} were there already, of the same content and settings")
+        if self.n_failed:
+            print(f"{self.n_failed} of {len(self.tracks)} failed", file=sys.stderr)
 
 
-def _as_json(outcome: _Outcome) -> str:
+def _as_json(task: Task, outcome: Outcome, job: Job) -> str:
+    entry = outcome.entry
     return json.dumps(
         {
-            "file": outcome.file,
-            "folder": None if outcome.folder is None else str(outcome.folder),
-            "sources": list(outcome.sources),
-            "seconds": round(outcome.seconds, 3),
+            "file": task.file,
+            "folder": None if entry is None else str((job.folder / entry.record).parent),
+            "sources": [] if entry is None else list(entry.files),
+            "files": {} if entry is None else {name: str(job.folder / f) for name, f in entry.files.items()},
+            "seconds": 0.0 if entry is None else round(entry.seconds, 3),
+            "kept": outcome.kept,
+            "notices": list(outcome.notices),
             "error": outcome.error,
         }
     )
-
-
-def _summarise(outcomes: list[_Outcome], failed: int) -> None:
-    done = [outcome for outcome in outcomes if outcome.error is None]
-    if done:
-        rows = [("file", "length", "sources", "folder")]
-        rows += [
-            (
-                _console.printable(outcome.file),
-                f"{outcome.seconds:.1f} s",
-                ", ".join(outcome.sources),
-                _console.printable(str(outcome.folder)),
-            )
-            for outcome in done
-        ]
-        print(_console.table(rows))
-    if failed:
-        print(f"{failed} of {len(outcomes)} failed", file=sys.stderr)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dspsep.data._names import safe_file_name
+from dspsep.data._replacing import remove_litter
 from dspsep.data._writing import EXTENSIONS
 from dspsep.errors import InputError
 
@@ -122,6 +124,13 @@ class Layout:
     def relative(self, path: Path) -> str:
         """Return a path below the root as it stands in the record, alike on every system."""
         return path.relative_to(self.root).as_posix()
+
+    def tidy(self) -> None:
+        """Remove what a process that was killed may have left, and the folders if there is nothing else."""
+        for folder in {path.parent for path in (self.record, *self.files([_RECORD], ".wav").values())}:
+            remove_litter(folder)
+            with suppress(OSError):  # it holds something, or is not there
+                folder.rmdir()
 
     def may_have_made(self, file: str) -> Path | None:
         """Return the path of an audio file that a record names, if this layout makes such names.

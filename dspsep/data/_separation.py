@@ -214,11 +214,11 @@ class _Job:
         """Do it, and warn for the one who called."""
         saved = None
         with opened(path, offset, duration, isolate=isolate) as excerpt:
-            if not self.can_stream(excerpt):
-                saved = self.as_a_whole(excerpt)
-            else:
+            if self.can_stream(excerpt):
                 with suppress(_NeedsAllError):
                     saved = self.in_blocks(excerpt)
+            else:
+                saved = self.as_a_whole(excerpt)
         if saved is None:
             with opened(path, offset, duration, isolate=isolate) as excerpt:
                 saved = self.as_a_whole(excerpt)
@@ -234,9 +234,17 @@ class _Job:
     def as_a_whole(self, excerpt: Excerpt) -> SavedSources:
         """Load, separate, save."""
         self._report("read")
-        samples = excerpt.samples(mono=False)
-        notices = excerpt.end()
-        sources = self._separator.separate(samples, excerpt.sample_rate, callback=self._callback)
+        try:
+            samples = excerpt.samples(mono=False)
+            notices = excerpt.end()
+            sources = self._separator.separate(samples, excerpt.sample_rate, callback=self._callback)
+        except MemoryError as error:
+            size = 4 * excerpt.n_channels * max(excerpt.n_read, excerpt.span.count or 0) / 1e6
+            raise MemoryError(
+                f"there is not enough memory for all of {str(excerpt.file)!r} at once: its samples alone take"
+                f" {size:.0f} MB, and to separate them takes several times that. Take parts of it, with an"
+                " offset and a duration"
+            ) from error
         self._report("write", 0, len(sources))
         files, gain_notices = write_sources(sources, self._layout, self._extension, self._facts())
         self.notices = [*notices, *gain_notices]

@@ -45,7 +45,7 @@ def test_a_folder_stands_for_the_audio_in_it_and_below(music):
 def test_names_of_tracks_do_not_meet(music):
     again = tracks([str(music / "b.wav"), str(music), str(music / "b.wav"), "B.mp3"])
     names = [track.name.casefold() for track in again]
-    assert len(set(names)) == len(names) == 7
+    assert len(set(names)) == len(names) == 5  # a file that is given twice is meant once
 
 
 @pytest.mark.core
@@ -68,8 +68,8 @@ def test_folders_on_the_command_line(music, tmp_path, capsys):
     assert written(out / "hpss") == sorted(
         f"{track}/{file}"
         for track in ("A", "b", "disc 1-b", "disc 1-deep-c")
-        for file in ("harmonic.wav", "percussive.wav", "provenance.json")
-    )
+        for file in ("harmonic.flac", "percussive.flac", "provenance.json")
+    ) + ["manifest.jsonl"]
 
 
 def test_a_stored_pipeline(music, tmp_path, capsys):
@@ -78,7 +78,7 @@ def test_a_stored_pipeline(music, tmp_path, capsys):
     stored.write_text(steps.to_json())
     out = tmp_path / "out"
     assert main([str(music / "b.wav"), "--pipeline", str(stored), "-o", str(out), "--quiet"]) == 0
-    names = ["band.wav", "percussive-harmonic.wav", "percussive-percussive.wav", "provenance.json"]
+    names = ["band.flac", "percussive-harmonic.flac", "percussive-percussive.flac", "provenance.json"]
     assert written(out / "my drums" / "b") == names
     provenance = json.loads((out / "my drums" / "b" / "provenance.json").read_text())
     assert provenance["settings"] == repr(steps)
@@ -110,12 +110,12 @@ def test_two_stems_sum_to_the_file(music, tmp_path):
     arguments = [str(music / "b.wav"), "-p", "margin=2", "-p", "n_fft=256", "--two-stems", "percussive"]
     assert main([*arguments, "-o", str(out), "-q"]) == 0
     folder = out / "hpss" / "b"
-    assert written(folder) == ["no_percussive.wav", "percussive.wav", "provenance.json"]
+    assert written(folder) == ["no_percussive.flac", "percussive.flac", "provenance.json"]
     mixture = soundfile.read(music / "b.wav")[0]
-    total = sum(soundfile.read(folder / f"{name}.wav")[0] for name in ("percussive", "no_percussive"))
+    total = sum(soundfile.read(folder / f"{name}.flac")[0] for name in ("percussive", "no_percussive"))
     np.testing.assert_allclose(total, mixture, atol=1e-6)
     alone = HPSS(stft=STFT(256), margin=2.0).separate(mixture.T.astype("float32"), 8000)["percussive"]
-    np.testing.assert_allclose(soundfile.read(folder / "percussive.wav")[0].T, alone, atol=1e-6)
+    np.testing.assert_allclose(soundfile.read(folder / "percussive.flac")[0].T, alone, atol=1e-6)
 
 
 def test_two_stems_of_what_is_not_there(capsys, tmp_path):

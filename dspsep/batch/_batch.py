@@ -1,0 +1,99 @@
+"""From a list of tracks to what became of each, with the manifest kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from dspsep.batch._manifest import Manifest
+from dspsep.batch._track import Job, Outcome, Task, done, path_from
+from dspsep.batch._workers import outcomes_of_workers
+from dspsep.data._source_files import extension_of
+from dspsep.errors import InputError
+from dspsep.progress import Progress
+
+__all__ = ["outcomes", "problems"]
+
+
+def outcomes(
+    job: Job,
+    tasks: Sequence[Task],
+    manifest: Manifest,
+    *,
+    n_jobs: int = 1,
+    begin: Callable[[Task], None],
+    report: Callable[[Task, Progress], None],
+) -> Generator[tuple[Task, Outcome]]:
+    """Do tasks, in this process or in several others; yield each with its outcome as it comes.
+
+    Every track that is done has its line in the manifest before it is yielded.
+    """
+    if n_jobs > 1 and len(tasks) > 1:
+        source = outcomes_of_workers(job, tasks, n_jobs, begin, report)
+    else:
+        source = _one_by_one(job, tasks, begin, report)
+    with closing(source):
+        for task, outcome in source:
+            if outcome.entry is not None and not outcome.kept:
+                manifest.append(outcome.entry)
+            yield task, outcome
+
+
+def _one_by_one(
+    job: Job, tasks: Sequence[Task], begin: Callable[[Task], None], report: Callable[[Task, Progress], None]
+) -> Generator[tuple[Task, Outcome]]:
+    for task in tasks:
+        begin(task)
+
+        def callback(progress: Progress, task: Task = task) -> None:
+            report(task, progress)
+
+        yield task, done(task, job, callback)
+
+
+def problems(job: Job, tasks: Sequence[Task], manifest: Manifest) -> dict[str, str]:
+    """Return the names of tracks whose files would replace what is not theirs, and what that is.
+
+    Raises
+    ------
+    InputError
+        If names of sources are not known before, and the template does not keep tracks apart whatever they
+        are.
+    """
+    names = job.separator.source_names
+    if names is None:
+        between = job.template.partition("<track>")[2].partition("<source>")
+        apart = "/" in (between[0] if between[1] else job.template.partition("<source>")[2])
+        if not apart:
+            raise InputError(
+                "--filename", "a template with / between {track} and {source}", repr(job.template),
+                "This method's sources have no names before it is run.",
+            )  # fmt: skip
+    inputs = {os.path.realpath(task.file): task.file for task in tasks}
+    owners = {
+        file: f"the track {entry.track!r}, which is in the manifest"
+        for entry in manifest.entries.values()
+        for file in entry.files.values()
+    }
+    found: dict[str, str] = {}
+    for task in tasks:
+        layout = job.layout(task)
+        files = layout.files(names or (), extension_of(job.format))
+        own = manifest.entries.get(path_from(job.folder, layout.record))
+        mine = set() if own is None else set(own.files.values())
+        for path in (*files.values(), layout.record):
+            place = path_from(job.folder, path)
+            if (input_file := inputs.get(os.path.realpath(path))) is not None:
+                found[task.track] = _taken(path, f"the file {input_file!r}, which is to be separated")
+            elif place in owners and place not in mine:
+                found[task.track] = _taken(path, owners[place])
+            owners.setdefault(place, f"the track {task.track!r}")
+    return found
+
+
+def _taken(path: Path, owner: str) -> str:
+    return str(
+        InputError("--filename", "a template that keeps tracks apart", f"{str(path)!r}, also of {owner}")
+    )

@@ -1,0 +1,246 @@
+"""One track of a batch: is it done already, and if not, do it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import traceback
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dspsep._version import __version__
+from dspsep.batch._manifest import Entry, sha256_of
+from dspsep.data._layout import Layout
+from dspsep.data._reading import existing_file
+from dspsep.data._separation import separate_to
+from dspsep.errors import DspsepError, DspsepWarning
+from dspsep.progress import Callback
+from dspsep.separator import Separator, from_json
+
+__all__ = ["Job", "Outcome", "Task", "done", "path_from"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What all tracks of a batch have in common.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the manifest is, and below which all files go.
+    separator : Separator
+        With settings that can be stored.
+    format : str
+        Of the files, as of `separate_file`.
+    template : str
+        As `checked_template` returns it.
+    offset, duration : float, float or None
+        The part of each file, as of `load`.
+    isolate : bool
+        Whether each file is decoded in a process with limits of its own.
+    """
+
+    folder: Path
+    separator: Separator
+    format: str
+    template: str
+    offset: float = 0.0
+    duration: float | None = None
+    isolate: bool = False
+
+    @property
+    def settings_sha256(self) -> str:
+        """The hash of all that the content of the files depends on, beside the content of the input."""
+        settings = {
+            "version": __version__,
+            "separator": self.separator.to_json(),
+            "format": self.format,
+            "offset": self.offset,
+            "duration": self.duration,
+        }
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+    def layout(self, task: Task) -> Layout:
+        """Return where the files of a track go."""
+        return Layout.of_track(self.folder, self.template, task.track, Path(task.file).suffix)
+
+    def to_json(self) -> str:
+        """Return it as text, for another process."""
+        return json.dumps({
+            "folder": str(self.folder), "separator": self.separator.to_json(), "format": self.format,
+            "template": self.template, "offset": self.offset, "duration": self.duration,
+            "isolate": self.isolate,
+        })  # fmt: skip
+
+    @classmethod
+    def from_json(cls, text: str) -> Job:
+        """Return what `to_json` was called on."""
+        plain = json.loads(text)
+        return cls(**{
+            **plain, "folder": Path(plain["folder"]), "separator": from_json(plain["separator"])
+        })  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One track: a file, the name it goes by, and what the manifest knows of it."""
+
+    file: str
+    track: str
+    known: Entry | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as what JSON can hold."""
+        known = None if self.known is None else self.known.plain()
+        return {"file": self.file, "track": self.track, "known": known}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Task:
+        """Return what `plain` was called on."""
+        known = None if plain["known"] is None else Entry(**plain["known"])
+        return cls(file=plain["file"], track=plain["track"], known=known)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a track: an entry, or an error.
+
+    Parameters
+    ----------
+    entry : Entry, optional
+        What is there now.
+    kept : bool
+        Whether it was there before.
+    notices : tuple of str
+        What to warn of.
+    error : str, optional
+        Why there is nothing.
+    out_of_memory : bool
+        Whether that was for lack of memory, which there may be more of when less is done at a time.
+    """
+
+    entry: Entry | None = None
+    kept: bool = False
+    notices: tuple[str, ...] = ()
+    error: str | None = None
+    out_of_memory: bool = False
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as what JSON can hold."""
+        entry = None if self.entry is None else self.entry.plain()
+        return {
+            "entry": entry, "kept": self.kept, "notices": list(self.notices), "error": self.error,
+            "out_of_memory": self.out_of_memory,
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Outcome:
+        """Return what `plain` was called on."""
+        entry = None if plain["entry"] is None else Entry(**plain["entry"])
+        return cls(**{**plain, "entry": entry, "notices": tuple(plain["notices"])})
+
+
+def done(task: Task, job: Job, callback: Callback | None = None) -> Outcome:
+    """Separate a track, unless what is there is what would come out; never raise for what a file does."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DspsepWarning)
+        try:
+            outcome = _done(task, job, callback)
+        except MemoryError as error:
+            reason = str(error) or "there is not enough memory"
+            outcome = Outcome(error=f"{reason}.", out_of_memory=True)
+        except (DspsepError, OSError) as error:
+            outcome = Outcome(error=str(error) or type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - a defect that one track meets is not the end of the others
+            outcome = Outcome(error=_defect(error))
+    notices = []
+    for warning in caught:
+        if issubclass(warning.category, DspsepWarning):
+            notices.append(str(warning.message))
+        else:
+            warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
+    return Outcome(**{**vars(outcome), "notices": tuple(dict.fromkeys(notices))})
+
+
+def _defect(error: Exception) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    what = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}: {error}"
+    return f"{what}. That is a defect of dspsep {__version__}: please report it."
+
+
+def path_from(folder: Path, path: Path) -> str:
+    """Return a path as it is written in the manifest of a folder."""
+    try:
+        relative = os.path.relpath(path, folder)
+    except ValueError:  # another drive
+        relative = str(path.absolute())
+    return Path(relative).as_posix()
+
+
+@dataclass
+class _Input:
+    """A file that must stay as it is while it is read."""
+
+    file: str
+    status: tuple[int, ...] = field(init=False)
+    sha256: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.status = self._status()
+        self.sha256 = sha256_of(Path(self.file))
+
+    def check(self) -> None:
+        try:
+            same = self._status() == self.status
+        except OSError:
+            same = True  # it is gone, but was read to its end
+        if not same:
+            raise DspsepError(
+                f"{self.file!r} changed while it was read. If it is still being downloaded or recorded, try"
+                " again when it is complete."
+            )
+
+    def _status(self) -> tuple[int, ...]:
+        status = existing_file(self.file).stat()
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _done(task: Task, job: Job, callback: Callback | None) -> Outcome:
+    read = _Input(task.file)
+    settings = job.settings_sha256
+    layout = job.layout(task)
+    record = path_from(job.folder, layout.record)
+    known = task.known
+    if known is not None and known.record == record and _is_that(known, read.sha256, settings, job.folder):
+        return Outcome(entry=known, kept=True)
+
+    def facts() -> Mapping[str, Any]:
+        read.check()
+        name = Path(task.file).name
+        part = {"offset": job.offset, "duration": job.duration}
+        return {"input": {"name": name, "sha256": read.sha256, **part}, "settings_sha256": settings}
+
+    saved = separate_to(
+        Path(task.file), layout, job.separator, format=job.format, offset=job.offset, duration=job.duration,
+        isolate=job.isolate, callback=callback, facts=facts,
+    )  # fmt: skip
+    entry = Entry(
+        track=task.track,
+        record=record,
+        input=path_from(job.folder, Path(task.file)),
+        input_sha256=read.sha256,
+        settings_sha256=settings,
+        files={name: path_from(job.folder, path) for name, path in saved.paths.items()},
+        files_sha256={name: sha256_of(path) for name, path in saved.paths.items()},
+        seconds=saved.duration,
+    )
+    return Outcome(entry=entry)
+
+
+def _is_that(known: Entry, input_sha256: str, settings_sha256: str, folder: Path) -> bool:
+    same = (known.input_sha256, known.settings_sha256) == (input_sha256, settings_sha256)
+    return same and (folder / known.record).is_file() and known.holds_in(folder)

@@ -1,0 +1,87 @@
+"""The process of one worker: a job, then tasks, in lines of JSON; what becomes of them, the same way.
+
+The end of its input is its end. If that comes in the middle of a task, whoever gave the task is gone, and
+the task is given up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from typing import Any, TextIO
+
+from dspsep.batch._track import Job, Outcome, Task, done
+from dspsep.progress import Progress
+
+__all__ = ["main"]
+
+#: So often a terminal is drawn anew.
+_SECONDS_BETWEEN_REPORTS = 0.1
+
+
+class _EndedError(BaseException):
+    """What a signal raises, so that open files are removed on the way out."""
+
+
+def main() -> None:
+    """Do tasks until there are no more."""
+    signal.signal(signal.SIGTERM, _end)
+    # What libraries print must not get between the lines of ours.
+    out = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)
+    worker = _Worker(sys.stdin, out)
+    try:
+        worker.run()
+    except (_EndedError, BrokenPipeError):
+        # Threads in compiled code are not waited for: nobody is there for what they do.
+        os._exit(128 + signal.SIGTERM)
+
+
+def _end(*_: object) -> None:
+    raise _EndedError
+
+
+class _Worker:
+    def __init__(self, lines: TextIO, out: TextIO) -> None:
+        self._lines = lines
+        self._out = out
+        self._tasks: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._busy = False
+        self._reported = 0.0
+
+    def run(self) -> None:
+        threading.Thread(target=self._listen, daemon=True).start()
+        first = self._tasks.get()
+        if first is None:
+            return
+        job = Job.from_json(first)
+        while True:
+            self._busy = False
+            line = self._tasks.get()
+            if line is None:
+                return
+            self._busy = True
+            outcome: Outcome = done(Task.of(json.loads(line)), job, self._report)
+            self._send({"outcome": outcome.plain()})
+
+    def _listen(self) -> None:
+        for line in self._lines:
+            self._tasks.put(line)
+        self._tasks.put(None)
+        if self._busy:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _report(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._reported > _SECONDS_BETWEEN_REPORTS:
+            self._reported = now
+            self._send({"progress": [progress.stage, progress.iteration, progress.n_iterations]})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._out.write(json.dumps(message) + "\n")
+        self._out.flush()
