@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -153,8 +154,10 @@ def done(task: Task, job: Job, callback: Callback | None = None) -> Outcome:
         except MemoryError as error:
             reason = str(error) or "there is not enough memory"
             outcome = Outcome(error=f"{reason}.", out_of_memory=True)
-        except (DspsepError, OSError) as error:
-            outcome = Outcome(error=str(error) or type(error).__name__)
+        except DspsepError as error:
+            outcome = Outcome(error=str(error))
+        except OSError as error:
+            outcome = Outcome(error=_trouble(error))
         except Exception as error:  # noqa: BLE001 - a defect that one track meets is not the end of the others
             outcome = Outcome(error=_defect(error))
     notices = []
@@ -164,6 +167,14 @@ def done(task: Task, job: Job, callback: Callback | None = None) -> Outcome:
         else:
             warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
     return Outcome(**{**vars(outcome), "notices": tuple(dict.fromkeys(notices))})
+
+
+def _trouble(error: OSError) -> str:
+    """Say what the system said, and what to do where that is known."""
+    said = error.strerror or str(error) or type(error).__name__
+    where = f": {error.filename!r}" if error.filename else ""
+    full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+    return f"{said}{where}." + (" Is the disk full? Nothing was left behind." if full else "")
 
 
 def _defect(error: Exception) -> str:

@@ -71,7 +71,8 @@ class _Team:
                 if process not in self._at:
                     continue  # it has ended, and that was seen
                 if message is None:
-                    yield self._at.pop(process), _outcome_of_death(process.wait())
+                    status = process.end_by(time.monotonic() + _SECONDS_TO_END)
+                    yield self._at.pop(process), _outcome_of_death(status)
                 elif "progress" in message:
                     stage, iteration, n_iterations = message["progress"]
                     progress = Progress(stage=stage, iteration=iteration, n_iterations=n_iterations)
@@ -133,18 +134,15 @@ class _Process:
         """Ask it to give up what it is at."""
         self._popen.terminate()
 
-    def wait(self) -> int:
-        """Return the exit status of a process that is gone."""
-        return self._popen.wait()
-
-    def end_by(self, limit: float) -> None:
-        """Kill it, unless it ends before."""
+    def end_by(self, limit: float) -> int:
+        """Kill it, unless it ends before; return its exit status."""
         try:
-            self._popen.wait(max(0.0, limit - time.monotonic()))
+            status = self._popen.wait(max(0.0, limit - time.monotonic()))
         except subprocess.TimeoutExpired:
             self._popen.kill()
-            self._popen.wait()
+            status = self._popen.wait()
         self.close()
+        return status
 
     @property
     def _stdin(self) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from dspsep.batch._manifest import Entry, sha256_of
+from dspsep.batch._manifest import MANIFEST, Entry, sha256_of
 from dspsep.batch._track import path_from
 from dspsep.data import files
 
@@ -35,14 +35,14 @@ def tracks(
     """Return what is to be separated, each file once and with a name of its own.
 
     A folder stands for all audio files in it and below, in order of their paths; what begins with a dot is
-    left out, and links to folders are not followed.
+    left out, and so are results, where these go below it. Links to folders are not followed.
 
     Names are those of the files, made safe and apart from each other. A file that the manifest of `folder`
     knows keeps the name it has there, and so does one that was moved; other files never get that name.
     """
     found: dict[str, Track] = {}
     for argument in arguments:
-        for track in _of(Path(argument)):
+        for track in _of(Path(argument), folder):
             found.setdefault(path_from(folder, Path(track.file).absolute()), track)
     entries = list((known or {}).values())
     names = {entry.input: entry.track for entry in entries if entry.input in found}
@@ -68,11 +68,11 @@ def _moved(track: Track, entries: Iterable[Entry]) -> str | None:
     return None
 
 
-def _of(path: Path) -> Iterator[Track]:
+def _of(path: Path, results: Path) -> Iterator[Track]:
     if not path.is_dir():
         yield Track(str(path), path.stem)
         return
-    inside = sorted(_audio_below(path))
+    inside = sorted(_audio_below(path, results))
     for file in inside:
         yield Track(str(file), str(file.relative_to(path).with_suffix("")))
     if not inside:
@@ -81,9 +81,19 @@ def _of(path: Path) -> Iterator[Track]:
         )
 
 
-def _audio_below(folder: Path) -> Iterator[Path]:
+def _is_result(folder: Path, results: Path) -> bool:
+    """Tell whether stems go there: those of this method, or of another beside it."""
+    beside = folder.parent == results.parent and (folder / MANIFEST).is_file()
+    return folder == results or beside or folder == results.parent
+
+
+def _audio_below(folder: Path, results: Path) -> Iterator[Path]:
+    results = results.resolve()
     for where, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        here = Path(where).resolve()
+        folders[:] = [
+            name for name in folders if not name.startswith(".") and not _is_result(here / name, results)
+        ]
         for name in names:
             if not name.startswith(".") and Path(name).suffix.lower() in _AUDIO:
                 yield Path(where) / name

@@ -63,6 +63,8 @@ EXTENSIONS = {
 
 _MAX_CHANNELS = {"FLAC": 8, "MP3": 2}
 _FLOATING = {"FLOAT": 4, "DOUBLE": 8}
+#: Where the system failed, and not the format: the beginning of a file is written when it is opened.
+_SYSTEM_ERROR = 2
 _LOSSY = ("VORBIS", "OPUS", "MPEG_LAYER_III")
 
 
@@ -198,7 +200,8 @@ class AudioWriter:
         self._failures = (soundfile.SoundFileError, AssertionError)
         self._replacement = Replacement(target)
         try:
-            self._file = _opened(self._replacement.temporary, plan)
+            with self._told():
+                self._file = _opened(self._replacement.temporary, plan)
         except BaseException:
             self._replacement.discard()
             raise
@@ -277,6 +280,8 @@ def _opened(path: Path, plan: Plan) -> Any:
             format=plan.format, subtype=plan.subtype,
         )  # fmt: skip
     except soundfile.LibsndfileError as error:
+        if error.code == _SYSTEM_ERROR:
+            raise
         raise InputError(
             "audio", f"what a {plan.format} file of subtype {plan.subtype} can hold",
             f"{plan.n_channels} channels at {plan.sample_rate} Hz", "Save it as .wav or .flac.",
