@@ -23,7 +23,7 @@ from dspsep.data import scenes
 from dspsep.testing._clauses import CLAUSES
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/start.md", "docs/streaming.md", "CONTRIBUTING.md")
+PAGES = ("README.md", "docs/start.md", "docs/streaming.md", "docs/batches.md", "CONTRIBUTING.md")
 
 _BLOCK = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w+)\n(?P<code>.*?)\n```", re.DOTALL)
 
@@ -92,8 +92,8 @@ def test_python_blocks_run_and_give_what_they_say(page, monkeypatch):
     monkeypatch.setitem(sys.modules, "documented", module)
     blocks = _blocks(page, "python")
     checked = sum(_run(code, line, page, module.__dict__) for line, code in blocks)
-    assert blocks
-    assert checked, "no value was compared"
+    assert blocks or page == "docs/batches.md"
+    assert checked or not blocks, "no value was compared"
 
 
 @pytest.mark.parametrize("page", PAGES)
