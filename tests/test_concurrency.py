@@ -50,7 +50,7 @@ def content(sources):
 
 def state():
     """Return what belongs to the process or the thread and is none of a separator's business."""
-    kind, keys, *place = np.random.get_state()
+    kind, keys, *place = np.random.get_state()  # noqa: NPY002 - the one that all share
     return kind, keys.tobytes(), place, np.geterr(), dspsep.get_num_threads(), sys.getswitchinterval()
 
 

@@ -1,16 +1,19 @@
 """Child processes of every kind, made by parents that have already separated: same bytes, and no waiting.
 
-Each case runs in an interpreter of its own, which prints the stacks of its threads and ends if it takes too
-long.
+Each case runs in an interpreter of its own. If it takes too long, it and its children are told to print the
+stacks of their threads, and to end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,7 @@ SECONDS = 60
 
 #: What parent and children do. They import it under its name, whichever way they come to be.
 WORK = """
+    import faulthandler
     import hashlib
     import os
     import threading
@@ -32,6 +36,8 @@ WORK = """
 
     import dspsep
     from dspsep import HPSS, STFT
+
+    faulthandler.enable()  # to print the stacks of all threads when the test has waited long enough
 
     SEPARATORS = [
         HPSS(stft=STFT(256)),  # fused
@@ -59,8 +65,7 @@ WORK = """
 
 #: What each parent does: it has used the kernels before, and may be using them meanwhile.
 PARENT = """
-    import contextlib, faulthandler, multiprocessing, sys, threading, warnings
-    faulthandler.dump_traceback_later(float(sys.argv[1]), exit=True)
+    import contextlib, multiprocessing, sys
     from processes_work import *
 
     @contextlib.contextmanager
@@ -99,7 +104,7 @@ PARENT = """
             return joblib.Parallel()(joblib.delayed(work)(task) for task in TASKS)
 
     if __name__ == "__main__":
-        _, _, method, kind, n_threads, SONG = sys.argv
+        _, method, kind, n_threads, SONG = sys.argv
         TASKS = [(SONG, seed) for seed in range(4)]
         expected = [work(task) for task in TASKS]
         assert any(thread.name.startswith("dspsep") for thread in threading.enumerate())
@@ -110,7 +115,9 @@ PARENT = """
         assert got == expected, (got, expected)
 """
 
-CASES = [(method, kind) for kind in ("pool", "executor") for method in multiprocessing.get_all_start_methods()]
+CASES = [
+    (method, kind) for kind in ("pool", "executor") for method in multiprocessing.get_all_start_methods()
+]
 CASES.append(("loky", "loky"))
 
 
@@ -122,23 +129,141 @@ def song(tmp_path):
     return path
 
 
-def run(folder, *arguments, seconds=SECONDS, **environment):
-    """Run the parent and return its exit status and what it said; the stacks, if it takes too long."""
+def run(folder, program, *arguments, seconds=SECONDS, **environment):
+    """Run a program and return its exit status and what it said: its stacks, if it took too long."""
+    (folder / "program.py").write_text(textwrap.dedent(program))
+    said = folder / "said.txt"
+    with said.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "program.py", *map(str, arguments)],
+            cwd=folder, env=environment_of(folder) | environment, stdout=output, stderr=output,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            status = process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            status = None
+            end(process, "SIGABRT")
+            time.sleep(1)
+        finally:
+            end(process, "SIGKILL")
+    return status, said.read_text()
+
+
+def environment_of(folder):
+    """Return an environment in which the module of all programs here can be imported."""
     (folder / "processes_work.py").write_text(textwrap.dedent(WORK))
-    program = folder / "parent.py"
-    program.write_text(textwrap.dedent(PARENT))
-    paths = os.pathsep.join([str(ROOT), str(folder), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(program), str(seconds), *map(str, arguments)],
-        cwd=folder, env={**os.environ, "PYTHONPATH": paths, **environment}, capture_output=True, text=True,
-        timeout=seconds + 60, check=False,
-    )  # fmt: skip
-    return done.returncode, done.stdout + done.stderr
+    paths = [str(ROOT), str(folder), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def end(process, how):
+    """End a process and, where that can be, its children, which may be waiting for ever."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, getattr(signal, how))
+    else:
+        process.kill()
+    process.wait()
 
 
 @pytest.mark.parametrize("n_threads", [0, 4], ids=["idle", "busy"])
 @pytest.mark.parametrize(("method", "kind"), CASES, ids=["-".join(case) for case in CASES])
 def test_children_give_the_same_bytes(method, kind, n_threads, tmp_path, song):
-    status, said = run(tmp_path, method, kind, n_threads, song)
+    status, said = run(tmp_path, PARENT, method, kind, n_threads, song)
     assert status == 0, said
     assert said == ""
+
+
+FORKS = """
+    from processes_work import *
+    from dspsep.kernels.simd._selection import selection
+
+    started, stop = threading.Event(), threading.Event()
+
+    def compile_on_and_on():
+        for length in range(31, 127, 2):
+            selection(length, "float32", 4)
+            started.set()
+            if stop.is_set():
+                return
+
+    thread = threading.Thread(target=compile_on_and_on)
+    thread.start()
+    started.wait()
+    warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of any fork with threads
+    try:
+        for length in range(5, 17, 2):
+            child = os.fork()
+            if child == 0:
+                selection(length, "float32", 4)
+                os._exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert thread.is_alive(), "nothing was compiled meanwhile"
+    finally:
+        stop.set()
+        thread.join()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_child_that_is_forked_while_a_thread_compiles(tmp_path):
+    pytest.importorskip("numba")
+    cold = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "DSPSEP_KERNELS": "simd"}
+    status, said = run(tmp_path, FORKS, seconds=30, **cold)
+    assert status == 0, said
+
+
+FIRST_USE = """
+    from processes_work import *
+    from dspsep._warmup import _counts
+
+    import sys
+
+    mixture = np.random.default_rng(0).standard_normal((2, 4000)).astype("float32")
+    print("ready", flush=True)
+    sys.stdin.readline()
+    digest = hashlib.sha256()
+    for separator in (HPSS(stft=STFT(128)), HPSS(stft=STFT(120), margin=2.0)):
+        for source in separator.separate(mixture, 8000).values():
+            digest.update(source.tobytes())
+    print(digest.hexdigest(), *_counts())
+"""
+
+
+def test_four_processes_fill_one_cache_at_once(tmp_path):
+    pytest.importorskip("numba")
+    cache = tmp_path / "cache"
+    cold = four_at_once(tmp_path, cache)
+    warm = four_at_once(tmp_path, cache)
+    assert len({digest for digest, _, _ in cold + warm}) == 1
+    assert sum(n_compiled for _, n_compiled, _ in cold) > 0
+    assert [n_compiled for _, n_compiled, _ in warm] == [0] * 4
+    assert all(n_loaded > 0 for _, _, n_loaded in warm)
+    files = [path for path in cache.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".nbi", ".nbc"}
+
+
+def four_at_once(folder, cache):
+    """Return what four processes say that use the kernels for the first time at the same time."""
+    environment = environment_of(folder) | {"NUMBA_CACHE_DIR": str(cache), "DSPSEP_KERNELS": "simd"}
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(FIRST_USE)]
+    with contextlib.ExitStack() as stack:
+        processes = [
+            subprocess.Popen(
+                command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, start_new_session=True,
+            )
+            for _ in range(4)
+        ]  # fmt: skip
+        for process in processes:
+            stack.callback(end, process, "SIGKILL")
+        for process in processes:
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            process.stdin.write("\n")
+            process.stdin.flush()
+        said = [process.communicate(timeout=3 * SECONDS) for process in processes]
+        assert [process.returncode for process in processes] == [0] * 4, said
+    words = [out.split() for out, _ in said]
+    return [(digest, int(n_compiled), int(n_loaded)) for digest, n_compiled, n_loaded in words]
