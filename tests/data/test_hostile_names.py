@@ -52,7 +52,8 @@ NAMES = [
     # Pages.
     "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg onload=alert(1)>",
     '" onload="alert(1)', "' autofocus onfocus='alert(1)", "</title><h1>x</h1>", "--><b>x</b><!--", "]]><b>",
-    "&lt;b&gt;", "&#60;b&#62;", "javascript:alert(1)", "<a href='//x.example'>", "</style><style>*{}", "<template><b>",
+    "&lt;b&gt;", "&#60;b&#62;", "javascript:alert(1)", "<a href='//x.example'>", "</style><style>*{}",
+    "<template><b>",
 ]  # fmt: skip
 
 SAMPLES = 40
