@@ -214,6 +214,43 @@ def test_a_child_that_is_forked_while_a_thread_compiles(tmp_path):
     assert status == 0, said
 
 
+OPENINGS = """
+    import sys
+
+    from processes_work import *
+
+    song, stop = sys.argv[1], threading.Event()
+
+    def open_on_and_on():
+        while not stop.is_set():
+            dspsep.load(song, duration=0.01)
+
+    # A fork while a module is being imported is beyond repair: Python's own locks are held.
+    dspsep.save("copy.flac", *dspsep.load(song))
+    threads = [threading.Thread(target=open_on_and_on) for _ in range(4)]
+    [thread.start() for thread in threads]
+    warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of any fork with threads
+    try:
+        for number in range(20):
+            child = os.fork()
+            if child == 0:
+                samples, rate = dspsep.load(song)
+                dspsep.save(f"copy-{number}.flac", samples, rate)
+                os._exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        stop.set()
+        [thread.join() for thread in threads]
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_children_that_are_forked_while_threads_open_files(tmp_path, song):
+    status, said = run(tmp_path, OPENINGS, song, seconds=30)
+    assert status == 0, said
+    assert len(list(tmp_path.glob("copy-*.flac"))) == 20
+
+
 FIRST_USE = """
     from processes_work import *
     from dspsep._warmup import _counts
