@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from typing import Any
 
 __all__: list[str] = []
 
@@ -15,7 +16,7 @@ def _renew_lock() -> None:
     From version 0.14 on it opens files under one, and a child that was forked while another thread opened a
     file would wait for a thread that it does not have.
     """
-    kind = getattr(sys.modules.get("soundfile"), "SoundFile", None)
+    kind: Any = getattr(sys.modules.get("soundfile"), "SoundFile", None)
     if hasattr(kind, "_sf_error_lock"):
         kind._sf_error_lock = threading.Lock()
 
