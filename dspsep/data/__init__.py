@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from dspsep.data import _forks as _forks
+
 if TYPE_CHECKING:
     from dspsep.data import files, scenes
 

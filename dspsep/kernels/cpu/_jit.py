@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 from numba.core.ccallback import CFunc
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.sigutils import normalize_signature
 
 from dspsep._typing import Array
@@ -21,6 +23,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # "fast" would also assume that NaN and infinity never occur, and then `isnan` is compiled to False.
 _NAN_SAFE_FLAGS = {"contract", "arcp", "nsz", "reassoc"}
+
+# numba compiles under one lock. A child that is forked while another thread holds it would wait for a thread
+# that it does not have, the first time that it compiles or loads a kernel. So forks wait for that thread.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
 
 
 def kernel(function: F) -> F:
