@@ -11,6 +11,7 @@ import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from dspsep._version import __version__
 from dspsep.cli import _console, _demo, _info, _list, _separate, _warmup
@@ -74,8 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # Arguments may be names of files, which a shell put there for a `*`.
+        super().error(_console.printable(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="dspsep", description=_DESCRIPTION)
+    parser = _Parser(prog="dspsep", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"dspsep {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for command in _COMMANDS:

@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     _checks.integer("--jobs", options.jobs, minimum=1)
     template = checked_template(options.filename, "--filename")
     job = Job(
-        folder=_writable(Path(options.output) / name), separator=separator, format=options.format,
+        folder=_writable(options.output, name), separator=separator, format=options.format,
         template=template, offset=options.offset, duration=options.duration, isolate=options.isolate,
     )  # fmt: skip
     what = hashlib.sha256(f"{job.settings_sha256} {template}".encode()).hexdigest()
@@ -100,8 +100,11 @@ def run(options: argparse.Namespace) -> int:
     return 1 if batch.n_failed else 0
 
 
-def _writable(folder: Path) -> Path:
+def _writable(output: object, name: str) -> Path:
     """Make the output folder before any work, or say why it cannot be."""
+    if not isinstance(output, str):  # of `--output=--` some versions of argparse make a list
+        raise InputError("--output", "the name of a folder", "--")
+    folder = Path(output) / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK | os.X_OK)

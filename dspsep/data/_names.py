@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
-__all__ = ["safe_file_name"]
+__all__ = ["safe_file_name", "system_name"]
 
 #: 100 characters leave room for an extension and a temporary name; the bound in bytes is for file
 #: systems that count bytes (255 of them), where an emoji is four.
@@ -70,6 +72,11 @@ def safe_file_name(name: str, taken: Iterable[str] = ()) -> str:
         if _key(candidate) not in used:
             return candidate
     raise AssertionError("two names with the same SHA-256")  # pragma: no cover
+
+
+def system_name(path: Path) -> str | bytes:
+    """Return the name of a file as soundfile takes any: on POSIX it is bytes, and need not be UTF-8."""
+    return os.fspath(path) if os.name == "nt" else os.fsencode(path)
 
 
 def _slug(name: str) -> str:

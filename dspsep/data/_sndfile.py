@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dspsep.data._content import Content, ogg_tail, xing_header
+from dspsep.data._names import system_name
 from dspsep.data._reading import BLOCK_FRAMES, Samples, Span
 
 __all__ = ["SndfileReader", "UndecodableError"]
@@ -46,7 +47,7 @@ class SndfileReader:
         # has no extension.
         self._raw = _Endless(path) if endless else _nameless(path) if path.suffix.lower() == ".raw" else None
         try:
-            self._file = soundfile.SoundFile(_name_of(path) if self._raw is None else self._raw)
+            self._file = soundfile.SoundFile(system_name(path) if self._raw is None else self._raw)
         except soundfile.LibsndfileError as error:
             self._close_raw()
             reason = error.error_string.rstrip(". ")
@@ -137,11 +138,6 @@ class SndfileReader:
 
 def _descriptor(path: Path) -> int:
     return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-
-
-def _name_of(path: Path) -> str | bytes:
-    """Return the name of a file as soundfile takes any: on POSIX it is bytes, and need not be UTF-8."""
-    return os.fspath(path) if os.name == "nt" else os.fsencode(path)
 
 
 def _nameless(path: Path) -> io.FileIO:

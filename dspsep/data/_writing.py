@@ -20,6 +20,7 @@ import numpy as np
 
 from dspsep import _audio, _backend
 from dspsep._typing import Array
+from dspsep.data._names import system_name
 from dspsep.data._reading import MAX_CHANNELS, MAX_SAMPLE_RATE
 from dspsep.data._replacing import Replacement
 from dspsep.errors import DspsepError, InputError
@@ -89,8 +90,11 @@ def destination(path: object) -> tuple[Path, str]:
     """Return `path` and its extension in lower case, if a file can be written there."""
     try:
         text = os.fsdecode(path)  # type: ignore[arg-type]  # its TypeError is the check
+        os.fsencode(text)
     except TypeError:
         raise InputError("path", "the path of an audio file", type(path).__name__) from None
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        raise InputError("path", "a name that this system can have", ascii(path)) from None
     target = Path(text)
     extension = target.suffix.lower()
     if extension not in EXTENSIONS or "\0" in text:
@@ -276,7 +280,7 @@ def _opened(path: Path, plan: Plan) -> Any:
 
     try:
         return soundfile.SoundFile(
-            os.fspath(path), "w", samplerate=plan.sample_rate, channels=plan.n_channels,
+            system_name(path), "w", samplerate=plan.sample_rate, channels=plan.n_channels,
             format=plan.format, subtype=plan.subtype,
         )  # fmt: skip
     except soundfile.LibsndfileError as error:
@@ -291,7 +295,7 @@ def _opened(path: Path, plan: Plan) -> Any:
 def _verify(path: Path, n_samples: int, plan: Plan) -> None:
     import soundfile
 
-    info = soundfile.info(os.fspath(path))
+    info = soundfile.info(system_name(path))
     padding = info.frames - n_samples
     complete = 0 <= padding <= _CODEC_PADDING if plan.lossy else padding == 0
     if not complete or info.channels != plan.n_channels or info.samplerate != plan.sample_rate:

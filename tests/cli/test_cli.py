@@ -176,6 +176,19 @@ def test_list_and_info_show_every_method(capsys):
     assert "--param first.n_fft=4096; it is HPSS(stft=STFT(n_fft=8192" in out
 
 
+def test_what_a_shell_makes_of_names_does_not_reach_the_terminal_raw(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["separate", "x.wav", "--\x1b[31mx.wav"])
+    assert caught.value.code == 2
+    assert "\x1b" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output", ["--output=--", "--output=\0"])
+def test_outputs_that_are_no_folders(output, capsys):
+    assert main(["x.wav", output]) in (1, 2)  # newer versions of argparse make a folder "--" of it
+    assert "must be" in capsys.readouterr().err
+
+
 def test_without_arguments_help_is_shown(capsys):
     assert main([]) == 0
     assert "separate" in capsys.readouterr().out

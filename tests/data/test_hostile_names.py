@@ -13,7 +13,7 @@ import soundfile
 
 from dspsep import Sources, load
 from dspsep.cli import main
-from dspsep.data.files import safe_file_name, separate_file
+from dspsep.data.files import safe_file_name, save, separate_file
 from dspsep.display import write_page
 from tests.data.test_separate_file import Halves, song
 from tests.data.test_source_files import check
@@ -182,7 +182,11 @@ def test_a_name_that_is_no_unicode_can_be_read(tmp_path, extension):
     except OSError:
         pytest.skip("names are Unicode here")
     assert load(path)[0].shape == (1, 50_400)
-    assert separate_file(path, tmp_path / "stems", Halves()).n_samples == 50_400
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    saved = separate_file(path, folder, Halves())
+    assert saved.n_samples == 50_400
+    assert load(saved.paths["other"])[0].shape == (1, 50_400)
+    assert load(save(folder / path.name, np.zeros((1, 80)), 8000))[0].shape == (1, 80)
 
 
 # --- on the command line ---
@@ -219,6 +223,10 @@ def hostile_tracks(tmp_path):
     return folder, list(made.values())
 
 
+def folders_in(folder):
+    return [path for path in folder.iterdir() if path.is_dir()]
+
+
 @posix
 def test_names_of_tracks(hostile_tracks, tmp_path, capsys):
     folder, made = hostile_tracks
@@ -232,11 +240,11 @@ def test_names_of_tracks(hostile_tracks, tmp_path, capsys):
     assert everything_below(folder) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["music", "out"]
     assert [path.name for path in out.iterdir()] == ["hpss"]
-    tracks = list((out / "hpss").iterdir())
+    tracks = folders_in(out / "hpss")
     assert len(tracks) == len(made)
     for track in tracks:
         check(track.name)
-        assert everything_below(track) == ["harmonic.wav", "percussive.wav", "provenance.json"]
+        assert everything_below(track) == ["harmonic.flac", "percussive.flac", "provenance.json"]
 
 
 @posix
@@ -273,7 +281,7 @@ def test_names_that_look_like_options(tmp_path, monkeypatch, capsys):
         (tmp_path / name).write_bytes(content)
     for out, arguments in (("a", ["separate"]), ("b", [])):
         assert main([*arguments, "-p", "n_fft=256", "-o", out, "--", *names]) == 0
-        folders = [path.name for path in (tmp_path / out / "hpss").iterdir()]
+        folders = [path.name for path in folders_in(tmp_path / out / "hpss")]
         assert len(folders) == len(names)
         for folder in folders:
             check(folder)
@@ -300,7 +308,7 @@ def test_names_of_output_folders(tmp_path, monkeypatch, capsys, name):
     assert said.err == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "song.wav"])
     assert everything_below(tmp_path / name / "hpss" / "song") == [
-        "harmonic.wav", "percussive.wav", "provenance.json",
+        "harmonic.flac", "percussive.flac", "provenance.json",
     ]  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def test_sources_that_pass_it_though_their_file_does_not(tmp_path, separator, su
     samples = tone(2, 2.0, RATE)
     path = tmp_path / "song.wav"
     soundfile.write(path, samples.T, RATE, subtype=subtype)
-    saved = separate_file(path, tmp_path / "a", separator)
+    saved = separate_file(path, tmp_path / "a", separator, format="wav")
     assert saved.in_blocks
     for file in saved.paths.values():
         assert head(file) == ("RF64", file.stat().st_size - 8, 8 * 16_000, 16_000)
@@ -67,7 +67,7 @@ def test_sources_that_pass_it_though_their_file_does_not(tmp_path, separator, su
 def test_a_part_of_a_long_file(tmp_path):
     path = save(tmp_path / "song.wav", tone(2, 3.0, RATE), RATE)
     assert head(path)[0] == "RF64"
-    saved = separate_file(path, tmp_path / "a", Halves(), offset=2.5)
+    saved = separate_file(path, tmp_path / "a", Halves(), format="wav", offset=2.5)
     assert [head(file)[0] for file in saved.paths.values()] == ["WAV", "WAV"]
     total = sum(load(file)[0] for file in saved.paths.values())
     np.testing.assert_array_equal(total, load(path, offset=2.5)[0])
@@ -81,14 +81,14 @@ def test_a_file_of_unknown_length(tmp_path):
     data[22:26] = bytes(4)
     path.write_bytes(data)
     assert soundfile.info(path).frames == 2**63 - 1
-    saved = separate_file(path, tmp_path / "a", Halves())
+    saved = separate_file(path, tmp_path / "a", Halves(), format="wav")
     assert (saved.in_blocks, saved.n_samples) == (True, 20_000)
     assert [head(file)[0] for file in saved.paths.values()] == ["RF64", "RF64"]
 
 
 def test_as_a_whole(tmp_path):
     sources = FAST.separate(tone(2, 2.0, RATE), RATE)
-    paths = sources.save(tmp_path / "a")
+    paths = sources.save(tmp_path / "a", format="wav")
     assert [head(file)[0] for file in paths.values()] == ["RF64"] * 3
     for name, file in paths.items():
         np.testing.assert_array_equal(load(file)[0], sources[name])
