@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ __all__ = [
     "Reader",
     "Samples",
     "Span",
+    "check_header",
     "existing_file",
     "open_audio",
     "opened",
@@ -162,20 +163,26 @@ def open_audio(path: Path) -> Reader:
     except OSError as error:
         raise InputError("path", "a file that can be read", f"{str(path)!r}: {error.strerror}") from None
     reader = _decoder_for(path, content)
+    try:
+        check_header(path, reader)
+    except InputError:
+        reader.close()
+        raise
+    return reader
+
+
+def check_header(path: Path, reader: Reader) -> None:
+    """Refuse a header that cannot be true, or that asks for more than is allowed."""
     shown = repr(str(path))
     if not 0 < reader.n_channels <= MAX_CHANNELS:
-        reader.close()
         raise InputError("path", f"audio of 1 to {MAX_CHANNELS} channels", f"{reader.n_channels} in {shown}")
     if not 0 < reader.sample_rate <= MAX_SAMPLE_RATE:
-        reader.close()
         raise InputError(
             "path", f"audio at 1 to {MAX_SAMPLE_RATE} Hz", f"{reader.sample_rate} Hz in {shown}",
             "The header is damaged.",
         )  # fmt: skip
     if reader.n_samples == 0:
-        reader.close()
         raise InputError("path", "audio of at least one sample", f"{shown}, which has none")
-    return reader
 
 
 def _decoder_for(path: Path, content: Content) -> Reader:
@@ -270,17 +277,27 @@ class Excerpt:
 
 
 @contextmanager
-def opened(path: object, offset: object = 0.0, duration: object = None) -> Iterator[Excerpt]:
+def opened(
+    path: object, offset: object = 0.0, duration: object = None, isolate: bool = False
+) -> Iterator[Excerpt]:
     """Open part of an audio file, in seconds, and check its header; arguments as of `load`."""
     offset = _checks.number("offset", offset, minimum=0)
     if duration is not None:
         duration = _checks.number("duration", duration, minimum=0, above=True)
     file = existing_file(path)
-    reader = open_audio(file)
+    reader = _opener(isolate)(file)
     try:
         yield Excerpt(file, reader, _span(reader, offset, duration), offset)
     finally:
         reader.close()
+
+
+def _opener(isolate: bool) -> Callable[[Path], Reader]:
+    if not isolate:
+        return open_audio
+    from dspsep.data._isolated import IsolatedReader
+
+    return IsolatedReader
 
 
 def _span(reader: Reader, offset: float, duration: float | None) -> Span:
