@@ -188,8 +188,9 @@ class IsolatedReader:
     def _json(self, length: int) -> Any:
         if length > _MAX_JSON:
             raise self._odd(f"a message of {length} bytes")
+        content = self._received(length)  # whose `InputError` is a `ValueError`, too
         try:
-            return json.loads(self._received(length))
+            return json.loads(content)
         except (ValueError, RecursionError):
             raise self._odd("a message that is not JSON") from None
 

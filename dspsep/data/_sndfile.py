@@ -46,7 +46,7 @@ class SndfileReader:
         # has no extension.
         self._raw = _Endless(path) if endless else _nameless(path) if path.suffix.lower() == ".raw" else None
         try:
-            self._file = soundfile.SoundFile(os.fspath(path) if self._raw is None else self._raw)
+            self._file = soundfile.SoundFile(_name_for_soundfile(path) if self._raw is None else self._raw)
         except soundfile.LibsndfileError as error:
             self._close_raw()
             reason = error.error_string.rstrip(". ")
@@ -133,6 +133,11 @@ class SndfileReader:
     def _close_raw(self) -> None:
         if self._raw is not None:
             self._raw.close()
+
+
+def _name_for_soundfile(path: Path) -> str | bytes:
+    # Names on POSIX are bytes. soundfile would encode a string strictly, which fails for some of them.
+    return os.fspath(path) if os.name == "nt" else os.fsencode(path)
 
 
 def _descriptor(path: Path) -> int:
