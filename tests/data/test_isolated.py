@@ -228,7 +228,7 @@ def test_too_few_samples_are_announced(impostor):
     [
         "time.sleep(60)",
         "header(); asked(); time.sleep(60)",
-        "os.write(1, struct.pack('<cQ', b'H', 100)); [(time.sleep(0.05), os.write(1, b' ')) for _ in range(99)]",
+        "send(b'H', length=100); [(time.sleep(0.05), os.write(1, b' ')) for _ in range(99)]",
     ],
     ids=["at once", "after the header", "byte by byte"],
 )
