@@ -68,6 +68,12 @@ class SndfileReader:
             self._seekable_end = tail.last_page_start
         self._cut = tail is not None and tail.ends_early
         self.notices = self._notices(path)
+        if tail is not None and tail.holds_more:
+            self.notices.append((
+                "W_TRUNCATED",
+                f"{str(path)!r} is several streams one after another; only the first,"
+                f" {frames / self.sample_rate:.3f} s, was read. Convert it with ffmpeg to have the rest.",
+            ))  # fmt: skip
         if xing is not None and xing.holds_more:
             self.notices.append((
                 "W_TRUNCATED",
