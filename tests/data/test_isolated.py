@@ -171,6 +171,8 @@ def open_files():
         ("header(subtype='x' * 100)", "a sentence that cannot be shown"),
         ("header(notices=[['W_GAIN', 'x']])", "notices of another form"),
         ("header(notices=['W_TRUNCATED'])", "notices of another form"),
+        ("header(notices=[7])", "notices of another form"),
+        ("header(notices=7)", "notices of another form"),
         ("header(notices=[['W_TRUNCATED', 'x']] * 9)", "notices of another form"),
         (r"header(notices=[['W_TRUNCATED', '\x1b[2J']])", "a sentence that cannot be shown"),
         ("send(b'R', b'[1, 2, 3, 4]')", "a sentence that cannot be shown"),
@@ -291,6 +293,15 @@ def test_what_decoders_print_does_not_matter(impostor, capfd):
     samples, _ = impostor(inside("os.write(1, b'noise'); os.write(2, b'noise'); return right(path)"), "")
     np.testing.assert_array_equal(samples, tone())
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("entry", ["here", ""], ids=["a folder", "the current folder"])
+def test_modules_come_from_where_they_come_from_here(impostor, tmp_path, monkeypatch, entry):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "only_here.py").touch()
+    monkeypatch.chdir(tmp_path if entry else tmp_path / "here")
+    monkeypatch.setattr(sys, "path", [entry, *sys.path])
+    impostor(inside("import only_here; return right(path)"), "")
 
 
 def test_an_error_that_nobody_expected_is_told(impostor):
