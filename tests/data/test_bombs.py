@@ -10,6 +10,7 @@ import re
 import struct
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,6 +97,20 @@ def test_bombs(tmp_path, name):
         assert result[0] == PLAYABLE[name]
     elif name in REFUSED:
         assert re.search(REFUSED[name], result), result
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc")
+def test_what_is_refused_is_closed(tmp_path):
+    # A caller that keeps the error keeps all its frames, and with them what was not closed.
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    kept = []
+    for name in ("1024 channels", "AIFF at an infinite rate"):
+        path = tmp_path / "a.wav"
+        path.write_bytes(BOMBS[name]())
+        with pytest.raises(InputError) as caught:
+            load(path)
+        kept.append(caught)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_the_lists_name_bombs():

@@ -93,7 +93,7 @@ def test_the_command_line_goes_on(tmp_path, container):
 
 def check_sum(file, folder, names, seconds):
     """Check that the sources in a folder are finite, and the mixture together."""
-    # Some headers announce terabytes, which `load` refuses to begin with: ask for a little more than there is.
+    # Some headers announce terabytes, which `load` refuses to begin with: ask for little more than there is.
     mixture, rate = load(file, duration=seconds + 1)
     sources = []
     for name in names:

@@ -56,6 +56,19 @@ def test_results_warnings_and_errors_are_the_same(tmp_path, extension, damage):
         assert outcome(path, isolate=True, **options) == outcome(path, **options), options
 
 
+@pytest.mark.parametrize("extension", ["wav", "flac", "ogg", "mp3"])
+def test_all_that_a_reader_knows_comes_over(tmp_path, extension):
+    path = save(tmp_path / f"a.{extension}", tone(2, 2.0), 44100)
+    path.write_bytes(path.read_bytes()[:-100])
+    names = ["sample_rate", "n_channels", "n_samples", "slack", "format", "subtype", "notices"]
+    known = []
+    for opener in (_reading.open_audio, _isolated.IsolatedReader):
+        with contextlib.closing(opener(path)) as reader:
+            known.append([getattr(reader, name) for name in names])
+    assert known[0] == known[1]
+    assert known[0][3] == (1152 if extension == "mp3" else 0)
+
+
 def test_lengths_that_no_header_knows(tmp_path):
     path = save(tmp_path / "a.mp3", tone(2, 2.0), 44100)
     data = path.read_bytes()
