@@ -274,6 +274,17 @@ def inside(body):
     return INSIDE.replace("{body}", body.replace("\n", "\n    "))
 
 
+@pytest.mark.parametrize("during", ["opening", "decoding"])
+def test_native_code_that_writes_where_it_must_not(impostor, during):
+    crash = "import ctypes; ctypes.memset(8, 0, 8)"
+    if during == "decoding":
+        crash = f"class Broken:\n    def __getattr__(self, name): {crash}\nreader = right(path)\n" + (
+            "reader.blocks = lambda span: [Broken().sample]\nreturn reader"
+        )
+    with pytest.raises(InputError, match=r"x\.wav', at which the decoder crashed \(signal 11\)"):
+        impostor(inside(crash), "")
+
+
 def test_a_child_that_wants_memory(impostor):
     with pytest.raises(InputError, match="for which the decoder asked for more than 1 GiB of memory"):
         impostor(inside("bytearray(2**31)"), "")
