@@ -285,6 +285,10 @@ def test_native_code_that_writes_where_it_must_not(impostor, during):
         impostor(inside(crash), "")
 
 
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit the address space")
+
+
+@ON_LINUX
 def test_a_child_that_wants_memory(impostor):
     with pytest.raises(InputError, match="for which the decoder asked for more than 1 GiB of memory"):
         impostor(inside("bytearray(2**31)"), "")
@@ -301,6 +305,7 @@ def test_a_child_can_write_no_file(impostor, tmp_path):
         impostor(inside(f"with open({str(tmp_path / 'new')!r}, 'w') as f: f.write('x')"), "")
 
 
+@ON_LINUX
 def test_the_limits_hold_when_the_decoder_begins(impostor):
     names = ["AS", "CPU", "FSIZE", "CORE", "NOFILE", "NPROC"]
     body = (
