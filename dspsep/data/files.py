@@ -98,10 +98,11 @@ def load(
     resampling. MP3 without a length in its header is decoded to its end, since
     guessed lengths lose music where the bit rate varies.
 
-    With `isolate`, the decoder may take 1 GiB of address space, a minute of processor time and one second
-    for each megabyte of the file; it can write no file and start no process. That is proof against crashes
-    and endless work, and no sandbox: a decoder that a file took control of could still read what the user
-    may read. It adds 0.11 s per file, and 0.04 s per minute of stereo (measured on one slow core).
+    With `isolate`, the decoder may take 1 GiB of address space (not limited on macOS), and a minute of
+    processor time and one second more for each megabyte of the file. It can put nothing into files and,
+    unless root runs it, start no process. That is proof against crashes and endless work, and no sandbox:
+    a decoder that a file took control of could still read what the user may read. It adds 0.11 s per file,
+    and 0.04 s per minute of stereo (measured on one slow core).
 
     Examples
     --------
