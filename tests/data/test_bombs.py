@@ -20,6 +20,7 @@ from dspsep import DspsepWarning, InputError, load, separate_file
 from dspsep.data import _reading
 from dspsep.data.files import audio_info
 from tests.data.bombs import BOMBS, MP3, encoded
+from tests.data.mutations import sealed
 from tests.data.test_files_damaged import wav_bytes
 from tests.data.test_separate_file import Halves
 
@@ -153,6 +154,33 @@ def test_things_that_are_no_files(tmp_path, isolate):
     (tmp_path / "pipe link.wav").symlink_to("pipe.wav")
     for name in ("pipe.wav", "pipe link.wav", "zero.wav"):
         assert "path must be a regular file" in answer(tmp_path / name, isolate=isolate)
+
+
+# --- memory instead of samples ---
+
+
+@pytest.mark.parametrize("isolate", HOW)
+def test_opus_whose_last_page_begins_before_zero(tmp_path, isolate):
+    """What libsndfile makes of it is memory that it never wrote to."""
+    data = bytearray(encoded("OGG", "OPUS", 0.5, 16000))
+    pages = [place for place in range(len(data)) if data.startswith(b"OggS", place)]
+    assert len(pages) == 3, "the audio is on one page"
+    struct.pack_into("<I", data, pages[2] + 18, 9)  # pages 2 to 8 are lost
+    struct.pack_into("<q", data, pages[2] + 6, 2000)  # fewer samples than are on the page
+    path = tmp_path / "a.opus"
+    path.write_bytes(sealed(data))
+    assert re.search("does not decode|no sample decodes", answer(path, isolate=isolate))
+
+
+def test_opus_with_a_lost_page_is_read_on(tmp_path):
+    data = encoded("OGG", "OPUS", 4.0, 48000)
+    pages = [place for place in range(len(data)) if data.startswith(b"OggS", place)]
+    assert len(pages) > 5
+    path = tmp_path / "a.opus"
+    path.write_bytes(data[: pages[3]] + data[pages[4] :])
+    with pytest.warns(DspsepWarning, match="W_TRUNCATED"):
+        samples, _ = load(path)
+    assert samples.shape[1] > 2.5 * 48000
 
 
 # --- ten minutes of silence in 100 kB ---
