@@ -134,8 +134,8 @@ def test_the_lists_name_bombs():
     ids=["nothing", "flac", "ogg", "riff", "id3", "a long id3", "wav", "wav of 8 bits"],
 )
 def test_five_gigabytes_of_zeros(tmp_path, head, message):
-    if head.endswith(b"WAVE") and find_spec("av"):
-        pytest.skip("FFmpeg takes minutes to step through six hundred million empty chunks")
+    if (head.endswith(b"WAVE") or head.startswith(b"ID3")) and find_spec("av"):
+        pytest.skip("FFmpeg looks for audio in all of it, which takes minutes")
     path = tmp_path / "a.wav"
     with path.open("wb") as file:
         file.write(head)
