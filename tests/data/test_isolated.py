@@ -156,7 +156,6 @@ def open_files():
     ("code", "message"),
     [
         ("", r"'.*x\.wav', at which the decoder ended early \(status 0\)"),
-        ("os._exit(3)", r"ended early \(status 3\)"),
         ("os.write(1, b'H')", r"ended early"),
         ("os.write(1, b'no message at all')", "an answer of kind b'n' in place of the header"),
         ("send(b'H', b'{', 100)", "ended early"),
@@ -178,7 +177,6 @@ def open_files():
         ("header(n_samples=0)", "audio of at least one sample"),
         ("header(n_samples=2**64)", "n_samples = '18446744073709551616'"),
         ("header(slack=10**9)", "slack = '1000000000'"),
-        ("header(slack=None)", "slack = 'None'"),
         (r"header(format='\x1b[31m')", "a sentence that cannot be shown"),
         ("header(subtype=7)", "a sentence that cannot be shown"),
         ("header(subtype='x' * 100)", "a sentence that cannot be shown"),
