@@ -156,16 +156,21 @@ class OggTail:
         Whether it stops before the page that is marked as its last.
     last_page_start : int
         The sample that the last page begins with; 0 where that cannot be told.
+    holds_more : bool
+        Whether its last page is of another stream than those that it begins with, as in files that were
+        joined end to end.
     """
 
     ends_early: bool
     last_page_start: int
+    holds_more: bool = False
 
 
 def ogg_tail(path: Path) -> OggTail:
-    """Look at the last two pages of an Ogg file."""
+    """Look at the first pages of an Ogg file, and at the last two."""
     size = path.stat().st_size
     with path.open("rb") as file:
+        first = _first_streams(file.read(2**16))
         file.seek(max(0, size - 3 * 2**16))  # the longest page has 65 307 bytes
         tail = file.read()
     last = tail.rfind(b"OggS")
@@ -175,7 +180,18 @@ def ogg_tail(path: Path) -> OggTail:
     while before >= 0 and _page_length(tail, before) != last - before:
         before = tail.rfind(b"OggS", 0, before)  # these four bytes can also occur inside a page
     start: int = struct.unpack_from("<q", tail, before + 6)[0] if before >= 0 else 0
-    return OggTail(not (whole and tail[last + 5] & 4), max(0, start))
+    more = whole and bool(first) and tail[last + 14 : last + 18] not in first
+    return OggTail(not (whole and tail[last + 5] & 4), max(0, start), more)
+
+
+def _first_streams(head: bytes) -> set[bytes]:
+    """Return the numbers of the streams that begin together where the file does."""
+    streams: set[bytes] = set()
+    at = 0
+    while head.startswith(b"OggS", at) and (length := _page_length(head, at)) and head[at + 5] & 2:
+        streams.add(head[at + 14 : at + 18])
+        at += length
+    return streams
 
 
 def _page_length(data: bytes, at: int) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +28,11 @@ __all__ = [
     "Reader",
     "Samples",
     "Span",
+    "check_header",
     "existing_file",
     "open_audio",
     "opened",
+    "opener",
     "refuse_nothing",
     "refuse_too_long",
 ]
@@ -162,20 +164,26 @@ def open_audio(path: Path) -> Reader:
     except OSError as error:
         raise InputError("path", "a file that can be read", f"{str(path)!r}: {error.strerror}") from None
     reader = _decoder_for(path, content)
+    try:
+        check_header(path, reader)
+    except InputError:
+        reader.close()
+        raise
+    return reader
+
+
+def check_header(path: Path, reader: Reader) -> None:
+    """Refuse a header that cannot be true, or that asks for more than is allowed."""
     shown = repr(str(path))
     if not 0 < reader.n_channels <= MAX_CHANNELS:
-        reader.close()
         raise InputError("path", f"audio of 1 to {MAX_CHANNELS} channels", f"{reader.n_channels} in {shown}")
     if not 0 < reader.sample_rate <= MAX_SAMPLE_RATE:
-        reader.close()
         raise InputError(
             "path", f"audio at 1 to {MAX_SAMPLE_RATE} Hz", f"{reader.sample_rate} Hz in {shown}",
             "The header is damaged.",
         )  # fmt: skip
     if reader.n_samples == 0:
-        reader.close()
         raise InputError("path", "audio of at least one sample", f"{shown}, which has none")
-    return reader
 
 
 def _decoder_for(path: Path, content: Content) -> Reader:
@@ -278,11 +286,20 @@ def opened(
     if duration is not None:
         duration = _checks.number("duration", duration, minimum=0, above=True)
     file = existing_file(path)
-    reader = open_audio(file)
+    reader = opener(isolate=isolate)(file)
     try:
         yield Excerpt(file, reader, _span(reader, offset, duration), offset)
     finally:
         reader.close()
+
+
+def opener(*, isolate: bool) -> Callable[[Path], Reader]:
+    """Return what opens a file: here, or in a process of its own."""
+    if not isolate:
+        return open_audio
+    from dspsep.data._isolated import IsolatedReader
+
+    return IsolatedReader
 
 
 def _span(reader: Reader, offset: float, duration: float | None) -> Span:

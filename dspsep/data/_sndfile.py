@@ -30,6 +30,12 @@ _PLACEHOLDERS = {0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000}
 _SIZE_LINE = re.compile(r"^\s*(data|SSND|Data Size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 _RF64_LINE = re.compile(r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)")
 
+#: After lost data, libsndfile 1.2.2 can take the beginning of a last Opus page to be before zero. The 64 bits
+#: wrap around, it makes a buffer as long as the page, and hands that over without writing to it (measured:
+#: what lay in memory, for audio). It notes a hole of an impossible length then.
+_HOLE_LINE = re.compile(r"Hole found appears to be of length (-?\d+) samples")
+_LONGEST_HOLE = 2**40
+
 
 class UndecodableError(Exception):
     """Raised where libsndfile cannot open the file; the message begins with a separator, or is empty."""
@@ -69,6 +75,12 @@ class SndfileReader:
             self._seekable_end = tail.last_page_start
         self._cut = tail is not None and tail.ends_early
         self.notices = self._notices(path)
+        if tail is not None and tail.holds_more:
+            self.notices.append((
+                "W_TRUNCATED",
+                f"{str(path)!r} is several streams one after another; only the first,"
+                f" {frames / self.sample_rate:.3f} s, was read. Convert it with ffmpeg to have the rest.",
+            ))  # fmt: skip
         if xing is not None and xing.holds_more:
             self.notices.append((
                 "W_TRUNCATED",
@@ -105,7 +117,7 @@ class SndfileReader:
         whole = True
         while whole and (left is None or left > 0):
             block, whole = self._read(BLOCK_FRAMES if left is None else min(BLOCK_FRAMES, left))
-            if not len(block):
+            if not len(block) or self._unwritten():
                 return
             left = None if left is None else left - len(block)
             kept = block[skip:]
@@ -126,6 +138,13 @@ class SndfileReader:
             missing = np.isnan(buffer).any(axis=1)
             return buffer[: int(missing.argmax()) if missing.any() else n_frames], False
         return block, True
+
+    def _unwritten(self) -> bool:
+        """Tell whether what was just read may be memory that the decoder never wrote to."""
+        if self.subtype != "OPUS":
+            return False
+        holes = map(int, _HOLE_LINE.findall(self._file.extra_info))
+        return any(not 0 <= length < _LONGEST_HOLE for length in holes)
 
     def close(self) -> None:
         self._file.close()

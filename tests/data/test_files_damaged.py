@@ -321,6 +321,17 @@ def test_the_end_of_an_ogg_file(tmp_path):
     assert (ogg_tail(path).ends_early, ogg_tail(path).last_page_start) == (False, 0)
 
 
+def test_joined_ogg_files_are_announced_as_cut(tmp_path):
+    first, second = (save(tmp_path / f"{name}.ogg", tone(2, 1.0, seed=1), 44100) for name in "ab")
+    load(first)
+    joined = tmp_path / "joined.ogg"
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    load(joined, duration=0.5)  # nothing of this is missing
+    with pytest.warns(DspsepWarning, match=r"several streams one after another; only the first, 1\.000 s"):
+        samples, _ = load(joined)
+    np.testing.assert_array_equal(samples, load(first)[0])
+
+
 def test_a_flac_cut_in_its_first_frame_is_refused(tmp_path):
     path = save(tmp_path / "a.flac", tone(), 44100)
     path.write_bytes(path.read_bytes()[:400])
