@@ -20,6 +20,7 @@ from dspsep.batch._track import Job, Outcome, Task, path_from
 from dspsep.cli import _console
 from dspsep.cli._inputs import Track, tracks
 from dspsep.cli._settings import chosen, two_stems
+from dspsep.data import _isolated
 from dspsep.data._layout import DEFAULT_TEMPLATE, checked_template
 from dspsep.errors import InputError
 
@@ -86,6 +87,8 @@ def run(options: argparse.Namespace) -> int:
     if options.duration is not None:
         _checks.number("--duration", options.duration, minimum=0, above=True)
     _checks.integer("--jobs", options.jobs, minimum=1)
+    if options.isolate and not _isolated.limited():
+        raise InputError("--isolate", "left out on this system", "it", "It cannot limit what a process uses.")
     template = checked_template(options.filename, "--filename")
     job = Job(
         folder=_writable(options.output, name), separator=separator, format=options.format,

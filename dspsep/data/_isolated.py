@@ -26,7 +26,7 @@ from dspsep.data import _reading
 from dspsep.data._reading import MAX_SAMPLE_RATE, Samples, Span
 from dspsep.errors import InputError
 
-__all__ = ["IsolatedReader"]
+__all__ = ["IsolatedReader", "limited"]
 
 #: Address space of the child. Measured at most: 152 MB with libsndfile (64 channels), 204 MB with PyAV.
 MAX_MEMORY = 2**30
@@ -61,12 +61,12 @@ class IsolatedReader:
     over could still read what the user may read. Where a system refuses one of these limits, as macOS that
     of address space, the others hold.
 
-    Measured on one slow core: 0.11 to 0.14 s per file to start the child, and 0.04 s to hand over each minute of
-    stereo.
+    Measured on one slow core: 0.11 to 0.14 s per file to start the child, and 0.04 s to hand over each
+    minute of stereo.
     """
 
     def __init__(self, path: Path) -> None:
-        if importlib.util.find_spec("resource") is None or not sys.executable:
+        if not limited():
             raise InputError(
                 "isolate", "False on this system", "True",
                 "It has no limits for the memory and time of a process. Use it on Linux or macOS.",
@@ -262,6 +262,11 @@ class IsolatedReader:
 
     def _undecodable(self, seen: str, remedy: str) -> InputError:
         return InputError("path", _DECODABLE, f"{self._shown}, {seen}", remedy)
+
+
+def limited() -> bool:
+    """Tell whether this system can limit what a process may use."""
+    return importlib.util.find_spec("resource") is not None and bool(sys.executable)
 
 
 def _size(path: Path) -> int:

@@ -101,8 +101,8 @@ def load(
     With `isolate`, the decoder may take 1 GiB of address space (not limited on macOS), and a minute of
     processor time and one second more for each megabyte of the file. It can put nothing into files and,
     unless root runs it, start no process. That is proof against crashes and endless work, and no sandbox:
-    a decoder that a file took control of could still read what the user may read. It adds 0.11 to 0.14 s per file,
-    and 0.04 s per minute of stereo (measured on one slow core).
+    a decoder that a file took control of could still read what the user may read. It adds 0.11 to 0.14 s
+    per file, and 0.04 s per minute of stereo (measured on one slow core).
 
     Examples
     --------

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from dspsep import load
+from dspsep.batch._manifest import MANIFEST
 from tests.data.mutations import CONTAINERS, mutated, originals, sealed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,13 +75,13 @@ def test_isolation_changes_nothing(tmp_path, container):
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_the_command_line_goes_on(tmp_path, container):
     folder, out = damaged(tmp_path / "in", container), tmp_path / "out"
-    options = ["-p", "n_fft=256", "--json", "-q", "-o", out]
+    options = ["-p", "n_fft=256", "-f", "wav", "--json", "-q", "-o", out]
     done = run("-m", "dspsep", "separate", folder, *options, status=(1,))
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     assert sorted(report["file"] for report in reports) == sorted(map(str, folder.iterdir()))
     succeeded = [report for report in reports if report["error"] is None]
     assert N_FILES / 10 < len(succeeded) < N_FILES * 0.9
-    expected = set()
+    expected = {out / "hpss" / MANIFEST}
     for report in succeeded:
         stems = Path(report["folder"])
         expected |= {stems / "provenance.json", *(stems / f"{name}.wav" for name in report["sources"])}
