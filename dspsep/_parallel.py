@@ -7,10 +7,10 @@ every number of threads gives the same bytes.
 from __future__ import annotations
 
 import os
+import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
@@ -23,7 +23,7 @@ _lock = threading.Lock()
 _setting: int | None = None
 # What `num_threads` says, in the thread and task that says it alone: blocks of several threads may overlap.
 _local_setting: ContextVar[int | None] = ContextVar("dspsep_num_threads", default=None)
-_pools: dict[int, ThreadPoolExecutor] = {}
+_pools: dict[int, _Pool] = {}
 _inside = threading.local()
 
 
@@ -125,17 +125,17 @@ def run(function: Any, jobs: Iterable[tuple[Any, ...]]) -> None:
             function(*job)
         return
     work = _Work(function, jobs)
-    # This thread works, too: it is awake, and the system looks for another processor for the next one.
-    pool = _executor(n_threads - 1)
-    helpers = [pool.submit(work.do) for _ in range(min(n_threads, len(jobs)) - 1)]
     try:
+        # This thread works, too: it is awake, and the system looks for another processor for the next one.
+        _pool(n_threads - 1).ask(work.help, min(n_threads, len(jobs)) - 1)
         work.do()
-        wait(helpers)
+        work.wait()
     except BaseException:
         work.stop()
+        work.wait()
         raise
-    for helper in helpers:
-        helper.result()
+    if work.error is not None:
+        raise work.error
 
 
 class _Work:
@@ -144,7 +144,12 @@ class _Work:
     def __init__(self, function: Callable[..., None], jobs: list[tuple[Any, ...]]) -> None:
         self._function = function
         self._jobs = iter(jobs)
+        # Taken and given back in compiled code: no signal can come between and leave it taken.
         self._lock = threading.Lock()
+        self._n_begun = 0
+        self._ended = False
+        self._reports: list[BaseException | None] = []
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def do(self) -> None:
         """Do jobs until there are no more."""
@@ -153,28 +158,77 @@ class _Work:
         try:
             while (job := self._next()) is not None:
                 self._function(*job)
-        except BaseException:
-            self.stop()
-            raise
         finally:
             _inside.job = False
+
+    def help(self) -> None:
+        """Do jobs for the thread that waits for them, which is told what went wrong."""
+        with self._lock:
+            if self._ended:
+                return
+            self._n_begun += 1
+        error = None
+        try:
+            self.do()
+        except BaseException as caught:  # noqa: BLE001 - it is raised where the work was asked for
+            error = caught
+            self.stop()
+        finally:
+            self._reports.append(error)
+            self._bell.put(None)
 
     def stop(self) -> None:
         """Drop what has not begun."""
         with self._lock:
             self._jobs = iter(())
 
+    def wait(self) -> None:
+        """Wait for those who help, and for nobody who has not begun."""
+        with self._lock:
+            self._ended = True
+        while len(self._reports) < self._n_begun:
+            with suppress(queue.Empty):  # a signal may have come between the bell and who hears it
+                self._bell.get(timeout=0.1)
+
+    @property
+    def error(self) -> BaseException | None:
+        """What those who helped met first."""
+        return next(filter(None, self._reports), None)
+
     def _next(self) -> tuple[Any, ...] | None:
         with self._lock:
             return next(self._jobs, None)
 
 
-def _executor(n_threads: int) -> ThreadPoolExecutor:
+class _Pool:
+    """Threads that wait for work.
+
+    One of the standard library's pools can be left, by Ctrl-C at a bad moment, with a thread that the end of
+    the process waits for, for ever: these are daemons. Whoever asks for work waits for its end, also after an
+    error, so no thread is at work when the process ends.
+    """
+
+    def __init__(self, n_threads: int) -> None:
+        self._asked: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        for number in range(n_threads):
+            threading.Thread(target=self._serve, name=f"dspsep_{number}", daemon=True).start()
+
+    def ask(self, function: Callable[[], None], n_threads: int) -> None:
+        """Let so many threads call a function, as soon as they have time."""
+        for _ in range(n_threads):
+            self._asked.put(function)
+
+    def _serve(self) -> None:
+        while True:
+            self._asked.get()()
+
+
+def _pool(n_threads: int) -> _Pool:
     # One pool for each size that was asked for, never shut down: another caller may be about to use it,
     # and idle threads cost nothing.
     with _lock:
         if n_threads not in _pools:
-            _pools[n_threads] = ThreadPoolExecutor(n_threads, thread_name_prefix="dspsep")
+            _pools[n_threads] = _Pool(n_threads)
         return _pools[n_threads]
 
 

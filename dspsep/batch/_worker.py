@@ -15,6 +15,7 @@ import threading
 import time
 from typing import Any, TextIO
 
+from dspsep._interrupts import Ended, orderly_end
 from dspsep.batch._track import Job, Outcome, Task, done
 from dspsep.progress import Progress
 
@@ -24,26 +25,17 @@ __all__ = ["main"]
 _SECONDS_BETWEEN_REPORTS = 0.1
 
 
-class _EndedError(BaseException):
-    """What a signal raises, so that open files are removed on the way out."""
-
-
 def main() -> None:
     """Do tasks until there are no more."""
-    signal.signal(signal.SIGTERM, _end)
     # What libraries print must not get between the lines of ours.
     out = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
     worker = _Worker(sys.stdin, out)
     try:
-        worker.run()
-    except (_EndedError, BrokenPipeError):
-        # Threads in compiled code are not waited for: nobody is there for what they do.
-        os._exit(128 + signal.SIGTERM)
-
-
-def _end(*_: object) -> None:
-    raise _EndedError
+        with orderly_end():
+            worker.run()
+    except (Ended, BrokenPipeError):
+        sys.exit(128 + signal.SIGTERM)
 
 
 class _Worker:

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from dspsep._interrupts import Ended, orderly_end
 from dspsep._version import __version__
 from dspsep.cli import _console, _demo, _info, _list, _separate, _warmup
-from dspsep.cli._signals import Ended, orderly_end
 from dspsep.errors import DspsepError
 
 __all__ = ["main"]

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from dspsep._interrupts import uninterrupted
+
 try:
     import fcntl
 except ImportError:  # Windows, where what is open cannot be removed: that is its lock
@@ -38,6 +40,7 @@ class Replacement:
         The final name.
     """
 
+    @uninterrupted
     def __init__(self, target: Path) -> None:
         self.target = target
         self.temporary, self._descriptor = _made_in(target.parent)
@@ -46,6 +49,7 @@ class Replacement:
         """Bring what was written to the disk."""
         os.fsync(self._descriptor)
 
+    @uninterrupted
     def publish(self) -> None:
         """Give the file its name."""
         if fcntl is None:  # Windows does not rename what is open
@@ -54,6 +58,7 @@ class Replacement:
         self._let_go()
         brought_to_disk(self.target.parent)
 
+    @uninterrupted
     def discard(self) -> None:
         """Remove the temporary file, if it is there."""
         self._let_go()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dspsep._interrupts import uninterrupted
 from dspsep.data._content import Content, ogg_tail, xing_header
 from dspsep.data._names import system_name
 from dspsep.data._reading import BLOCK_FRAMES, Samples, Span
@@ -146,6 +147,7 @@ class SndfileReader:
         holes = map(int, _HOLE_LINE.findall(self._file.extra_info))
         return any(not 0 <= length < _LONGEST_HOLE for length in holes)
 
+    @uninterrupted
     def close(self) -> None:
         self._file.close()
         self._close_raw()

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dspsep import _backend, _checks
+from dspsep._interrupts import uninterrupted
 from dspsep._typing import Array
 from dspsep._version import __version__
 from dspsep.data._layout import Layout
@@ -165,6 +166,7 @@ class SourceFiles:
         Of the files.
     """
 
+    @uninterrupted
     def __init__(self, layout: Layout, names: Iterable[str], extension: str) -> None:
         self.paths = layout.files(names, extension)
         self.sample_rate = 0.0
@@ -206,19 +208,23 @@ class SourceFiles:
         for writer in self._writers.values():
             writer.finish()
             self.n_samples = writer.n_samples
+        names = {name: self._layout.relative(path) for name, path in self.paths.items()}
+        self._publish(_provenance_text(provenance, self.gain, self.sample_rate, names, facts or {}))
+
+    @uninterrupted
+    def _publish(self, text: str) -> None:
         record = self._layout.record
         # Whatever ends the process between here and the last line, no two sets are ever mixed.
         _remove_set(self._layout)
         for writer in self._writers.values():
             writer.publish()
-        names = {name: self._layout.relative(path) for name, path in self.paths.items()}
         with replacing(record) as temporary:
-            text = _provenance_text(provenance, self.gain, self.sample_rate, names, facts or {})
             temporary.write_text(text, encoding="utf-8", newline="\n")
 
     def __enter__(self) -> Self:
         return self
 
+    @uninterrupted
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

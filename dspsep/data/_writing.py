@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any, Self
 import numpy as np
 
 from dspsep import _audio, _backend
+from dspsep._interrupts import uninterrupted
 from dspsep._typing import Array
 from dspsep.data._names import system_name
 from dspsep.data._reading import MAX_CHANNELS, MAX_SAMPLE_RATE
@@ -201,6 +203,7 @@ class AudioWriter:
         self._plan = plan
         self._gain = gain
         self.n_samples = 0
+        self._closing: _Closing | None = None
         self._failures = (soundfile.SoundFileError, AssertionError)
         self._replacement = Replacement(target)
         try:
@@ -220,11 +223,11 @@ class AudioWriter:
 
     def finish(self) -> None:
         """Write what is left, check that all of it is there, and bring it to the disk; once is enough."""
-        if self._file.closed:
+        if self._closing is not None:
             return
         temporary = self._replacement.temporary
         with self._told():
-            self._file.close()
+            self._close()
             _drop_clock(temporary, self._plan.format)
             _verify(temporary, self.n_samples, self._plan)
         self._replacement.sync()
@@ -236,11 +239,17 @@ class AudioWriter:
     def discard(self) -> None:
         """Close the file and remove it, unless it was published."""
         try:
-            self._file.close()
+            self._close()
         except self._failures:
             pass  # it goes
         finally:
             self._replacement.discard()
+
+    @uninterrupted
+    def _close(self) -> None:
+        if self._closing is None:
+            self._closing = _Closing(self._file)
+        self._closing.wait()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -266,6 +275,34 @@ class AudioWriter:
                 self.publish()
         finally:
             self.discard()
+
+
+class _Closing(threading.Thread):
+    """The last of a file being written, in a thread of its own.
+
+    soundfile notes that it closed a file after it did, and would do it again if Ctrl-C came in between, which
+    ends the process: memory is freed twice. Ctrl-C never comes in other threads than the main one.
+    """
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(name="dspsep-closing", daemon=True)
+        self._file = file
+        self._error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Close it."""
+        try:
+            self._file.close()
+        except BaseException as error:  # noqa: BLE001 - it is raised where this is waited for
+            self._error = error
+
+    def wait(self) -> None:
+        """Raise what went wrong, once."""
+        self.join()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
 
 def write_audio(target: Path, audio: Array, plan: Plan) -> None:
