@@ -12,7 +12,7 @@ import numpy as np
 
 from tests.cases import Case, real_case, tiled
 
-__all__ = ["Music", "SongFile", "describe", "music", "song_file"]
+__all__ = ["Music", "SongFile", "SongFolder", "describe", "music", "song_file", "song_folder"]
 
 _CASE = "b_mdn_funk"  # 14 s of a funk band, drums and pitched instruments in stereo
 
@@ -28,6 +28,38 @@ def music(seconds: float) -> Music:
     """Return so many seconds of music, the same every time."""
     case = _case()
     return Music(tiled(case, seconds).astype(np.float32, copy=False), case.sample_rate)
+
+
+class SongFolder:
+    """A folder of audio files in a folder of its own, which is deleted when nobody has it any more.
+
+    Attributes
+    ----------
+    folder : Path
+        Where there is room for results, too.
+    path : Path
+        The folder of the files.
+    files : list of Path
+        The audio.
+    """
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.path = self.folder / "songs"
+        self.path.mkdir()
+        self.files: list[Path] = []
+        weakref.finalize(self, shutil.rmtree, self.folder)
+
+
+def song_folder(seconds: float, n_songs: int = 8) -> SongFolder:
+    """Return so many files of 16 bits, together four times as long as what other suites take for one."""
+    import soundfile
+
+    songs, source = SongFolder(), music(4 * seconds)
+    for number, part in enumerate(np.array_split(0.5 * source.samples, n_songs, axis=1)):
+        songs.files.append(songs.path / f"{number}.wav")
+        soundfile.write(songs.files[-1], part.T, source.sample_rate, subtype="PCM_16")
+    return songs
 
 
 class SongFile:

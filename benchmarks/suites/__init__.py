@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.harness import Comparison, Suite
+from benchmarks.suites.batches import SUITE as BATCHES
 from benchmarks.suites.files import SUITE as FILES
 from benchmarks.suites.hpss import SUITE as HPSS
 from benchmarks.suites.imports import SUITE as IMPORTS
@@ -14,7 +15,7 @@ from benchmarks.suites.threads import SUITE as THREADS
 __all__ = ["SUITES", "find_comparison"]
 
 SUITES: dict[str, Suite] = {
-    suite.name: suite for suite in (HPSS, MEDIANS, STFT, THREADS, FILES, IMPORTS, KERNELS)
+    suite.name: suite for suite in (HPSS, MEDIANS, STFT, THREADS, FILES, BATCHES, IMPORTS, KERNELS)
 }
 
 
