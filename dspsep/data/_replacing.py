@@ -21,7 +21,7 @@ try:
 except ImportError:  # Windows, where what is open cannot be removed: that is its lock
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Replacement", "brought_to_disk", "remove_litter", "replacing"]
+__all__ = ["Replacement", "brought_to_disk", "holding", "remove_litter", "replacing"]
 
 _PREFIX, _SUFFIX = ".dspsep-", ".part"
 
@@ -81,6 +81,37 @@ def replacing(target: Path) -> Iterator[Path]:
     except BaseException:
         replacement.discard()
         raise
+
+
+@contextmanager
+def holding(path: Path, *, wait: bool = True) -> Iterator[int]:
+    """Give an open file at `path`, made if need be, that nobody else holds; it goes if the block ends well.
+
+    Raises
+    ------
+    BlockingIOError
+        If somebody holds it, and there is to be no waiting.
+    """
+    descriptor = _held(path, wait=wait)
+    try:
+        yield descriptor
+        if fcntl is not None:  # while it is still ours
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+    if fcntl is None:
+        path.unlink(missing_ok=True)
+
+
+def _held(path: Path, *, wait: bool) -> int:
+    while True:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        if _locked(descriptor, wait=wait) is False:
+            os.close(descriptor)
+            raise BlockingIOError
+        if fcntl is None or os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # removed before it was ours
 
 
 def brought_to_disk(folder: Path) -> None:

@@ -246,7 +246,9 @@ class _Job:
                 " offset and a duration"
             ) from error
         self._report("write", 0, len(sources))
-        files, gain_notices = write_sources(sources, self._layout, self._extension, self._facts())
+        files, gain_notices = write_sources(
+            sources, self._layout, self._extension, self._facts(), excerpt.file
+        )
         self.notices = [*notices, *gain_notices]
         return _saved(files, in_blocks=False)
 
@@ -255,7 +257,7 @@ class _Job:
         rate = excerpt.sample_rate
         stream = self._separator.stream(rate, excerpt.n_channels)
         with (
-            SourceFiles(self._layout, stream.source_names, self._extension) as files,
+            SourceFiles(self._layout, stream.source_names, self._extension, excerpt.file) as files,
             ExitStack() as spools,
         ):
             plan = self._plan_to_write_at_once(excerpt)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,8 +15,9 @@ from dspsep._interrupts import uninterrupted
 from dspsep._typing import Array
 from dspsep._version import __version__
 from dspsep.data._layout import Layout
-from dspsep.data._replacing import brought_to_disk, remove_litter, replacing
+from dspsep.data._replacing import Replacement, remove_litter
 from dspsep.data._resampling import resampled_blocks
+from dspsep.data._sets import files_of_set, finish_removal, replacing_set
 from dspsep.data._writing import BLOCK_FRAMES, EXTENSIONS, AudioWriter, Plan, peak_of, plan_for
 from dspsep.errors import InputError, warn
 from dspsep.sources import Provenance, Sources
@@ -102,14 +104,18 @@ def save_sources(sources: Sources, folder: str | Path, *, format: str = DEFAULT_
 
 
 def write_sources(
-    sources: Sources, layout: Layout, extension: str, facts: Mapping[str, Any] | None = None
+    sources: Sources,
+    layout: Layout,
+    extension: str,
+    facts: Mapping[str, Any] | None = None,
+    source: Path | None = None,
 ) -> tuple[SourceFiles, list[tuple[str, str]]]:
     """Write what `save_sources` writes; return the files, and what to warn of."""
     rate = sources.sample_rate
     plan = plan_for(extension, None, rate, sources.shape)
     peak = max(peak_of(f"sources[{name!r}]", audio) for name, audio in sources.items())
     gain, notices = gain_for(peak, plan, extension, rate)
-    with SourceFiles(layout, sources, extension) as files:
+    with SourceFiles(layout, sources, extension, source) as files:
         for name in sources:
             files.write(name, _blocks(sources[name]), rate, plan, gain)
         files.publish(sources.provenance, facts)
@@ -164,10 +170,14 @@ class SourceFiles:
         Of the sources, in order.
     extension : str
         Of the files.
+    source : Path, optional
+        What is separated, and must not be among what is replaced.
     """
 
     @uninterrupted
-    def __init__(self, layout: Layout, names: Iterable[str], extension: str) -> None:
+    def __init__(
+        self, layout: Layout, names: Iterable[str], extension: str, source: Path | None = None
+    ) -> None:
         self.paths = layout.files(names, extension)
         self.sample_rate = 0.0
         self.n_samples = 0
@@ -179,7 +189,9 @@ class SourceFiles:
             for folder in {path.parent: None for path in (layout.record, *self.paths.values())}:
                 self._made += _make(folder)
                 remove_litter(folder)
+            finish_removal(layout)
             _refuse_folders([layout.record, *self.paths.values()])
+            _refuse_source(source, [layout.record, *self.paths.values(), *files_of_set(layout)])
         except BaseException:
             self._remove_made()
             raise
@@ -213,13 +225,19 @@ class SourceFiles:
 
     @uninterrupted
     def _publish(self, text: str) -> None:
-        record = self._layout.record
-        # Whatever ends the process between here and the last line, no two sets are ever mixed.
-        _remove_set(self._layout)
-        for writer in self._writers.values():
-            writer.publish()
-        with replacing(record) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
+        record = Replacement(self._layout.record)
+        try:
+            # On a full disk this fails, and the earlier set is still there.
+            record.temporary.write_text(text, encoding="utf-8", newline="\n")
+            record.sync()
+            with replacing_set(self._layout, self.paths.values()):
+                for writer in self._writers.values():
+                    writer.publish()
+                record.publish()
+        except BaseException:
+            record.discard()
+            finish_removal(self._layout)
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -247,26 +265,18 @@ def layout_of(folder: object) -> Layout:
         raise InputError("folder", "the path of a folder", repr(folder)) from None
 
 
-def _remove_set(layout: Layout) -> None:
-    """Remove an earlier set: its record first, and then the files that the record names."""
-    record = layout.record
-    try:
-        files = json.loads(record.read_text(encoding="utf-8"))["files"]
-        earlier = [layout.may_have_made(str(file)) for file in files.values()]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        earlier = []  # no earlier set, or nothing that we wrote
-    record.unlink(missing_ok=True)
-    brought_to_disk(record.parent)
-    for file in earlier:
-        if file is not None and not file.is_symlink():
-            with suppress(OSError):
-                file.unlink()
-
-
 def _refuse_folders(paths: Iterable[Path]) -> None:
     for path in paths:
         if path.is_dir() and not path.is_symlink():
             raise InputError("folder", f"without a folder named {path.name!r}", repr(str(path.parent)))
+
+
+def _refuse_source(source: Path | None, paths: Iterable[Path]) -> None:
+    if source is not None and os.path.realpath(source) in map(os.path.realpath, paths):
+        raise InputError(
+            "folder", "one in which the file that is separated is not replaced", repr(str(source)),
+            "Give another folder.",
+        )  # fmt: skip
 
 
 def _make(folder: Path) -> list[Path]:

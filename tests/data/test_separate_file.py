@@ -42,6 +42,13 @@ class Halves(Separator):
         return Sources({"part/one": one, "other": mixture - one}, sample_rate, None, self.provenance())
 
 
+class Whole(Halves):
+    """The same for whom the whole must be there."""
+
+    def reach(self, sample_rate):
+        return None
+
+
 def song(folder, n_channels=2, seconds=6.3, name="song.wav", rate=RATE, scale=1.0, **kwargs):
     path = folder / name
     audio = (scale * tone(n_channels, seconds, rate)).T
@@ -402,10 +409,28 @@ def test_files_of_others_stay(tmp_path):
 
 
 def test_the_file_itself_may_lie_in_the_folder(tmp_path):
-    path = song(tmp_path, name="other.wav")
-    before = load(path)[0]
+    path = song(tmp_path, name="mine.wav")
+    before = path.read_bytes()
     separate_file(path, tmp_path, Halves(), format="wav")
-    np.testing.assert_array_equal(load(path)[0], before / 2)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("separator", [Halves(), Whole()])
+def test_the_file_itself_is_never_replaced(tmp_path, separator):
+    path = song(tmp_path, name="other.wav")
+    (tmp_path / "link.wav").symlink_to(path)
+    before = contents(tmp_path)
+    for name in ("other.wav", "link.wav"):
+        with pytest.raises(InputError, match="in which the file that is separated is not replaced"):
+            separate_file(tmp_path / name, tmp_path, separator, format="wav")
+    assert contents(tmp_path) == before
+    # Nor as a file of an earlier set, which would be removed.
+    stems = separate_file(path, tmp_path / "stems", separator, format="wav")
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match="is not replaced"):
+        separate_file(stems.paths["other"], tmp_path / "stems", separator, format="flac")
+    assert contents(tmp_path) == before
 
 
 # --- what makes no sense ---

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import unicodedata
 
 import numpy as np
@@ -12,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dspsep._version import __version__
-from dspsep.data import _replacing
+from dspsep.data import _replacing, _sets
 from dspsep.data.files import load, safe_file_name, save_sources
 from dspsep.errors import DspsepError, DspsepWarning, InputError
 from dspsep.sources import Provenance, Sources
@@ -131,33 +134,128 @@ def test_flac_of_24_bits_unless_told_otherwise(tmp_path):
         np.testing.assert_allclose(load(path)[0], sources[name], atol=2**-24 * 1.001)
 
 
-def killed_in(publishing, monkeypatch):
-    """Make the process end, so to say, when so many files have got their names."""
-    original = _replacing.Replacement.publish
-    done = []
-
-    def publish(self):
-        if len(done) == publishing:
-            raise SystemExit
-        done.append(self.target)
-        original(self)
-
-    monkeypatch.setattr(_replacing.Replacement, "publish", publish)
+KILLED = """
+import os, sys
+import numpy as np
+from dspsep import Sources
+from dspsep.data import _replacing, _sets
+folder, after, form = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+steps = []
+def step(module, name):
+    original = getattr(module, name)
+    def stepping(*args, **kwargs):
+        if len(steps) == after:
+            os._exit(9)
+        steps.append(name)
+        return original(*args, **kwargs)
+    setattr(module, name, stepping)
+step(_replacing.Replacement, "publish")
+step(_sets, "_remove")
+step(_sets.Path, "unlink")
+step(_sets.os, "ftruncate")
+Sources.from_dict({name: -np.ones((2, 50)) / 4 for name in "ab"}, 8000).save(folder, format=form)
+os._exit(0)
+"""
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("after", [0, 1, 2])
-def test_two_sets_never_lie_side_by_side(tmp_path, monkeypatch, after):
-    first = sources_of(["a", "b"])
-    save_sources(first, tmp_path, format="wav")
-    second = Sources.from_dict({name: -audio for name, audio in first.items()}, 44100)
-    killed_in(after, monkeypatch)
-    with pytest.raises(SystemExit):
-        save_sources(second, tmp_path, format="wav")
-    left = {path.stem: load(path)[0] for path in tmp_path.iterdir()}
-    assert len(left) == after
-    for name, audio in left.items():
-        np.testing.assert_array_equal(audio, second[name])
+def test_two_sets_never_lie_side_by_side_whatever_step_is_the_last(tmp_path):
+    old = Sources.from_dict({name: np.ones((2, 50)) / 4 for name in "ac"}, 8000)
+    seen = set()
+    for after in range(50):
+        folder = tmp_path / str(after)
+        save_sources(old, folder, format="wav")
+        status = subprocess.run(
+            [sys.executable, "-c", KILLED, str(folder), str(after), "flac"], check=False
+        ).returncode
+        left = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+        signs = {float(np.sign(load(path)[0][0, 0])) for path in folder.glob("[!.]*.[wf]*")}
+        assert len(signs) <= 1, (after, left)
+        if "provenance.json" in left:
+            named = set(json.loads((folder / "provenance.json").read_text())["files"].values())
+            assert named == left - {"provenance.json"}, after
+        seen.add(frozenset(left))
+        # Whoever comes next finds no trace of it.
+        save_sources(old, folder, format="aiff")
+        assert {path.name for path in folder.iterdir()} == {"a.aiff", "c.aiff", "provenance.json"}, after
+        if status == 0:
+            break
+    assert status == 0
+    # All of the old, parts of the old, nothing, parts of the new, all of the new.
+    assert len(seen) >= 5
+
+
+def test_an_error_while_names_are_given_leaves_no_part(tmp_path, monkeypatch):
+    original = _replacing.Replacement.publish
+
+    def publish(self):
+        if self.target.name == "b.flac":
+            raise OSError(5, "Input/output error")
+        original(self)
+
+    save_sources(sources_of(["a", "b"]), tmp_path, format="wav")
+    monkeypatch.setattr(_replacing.Replacement, "publish", publish)
+    with pytest.raises(OSError, match="Input/output"):
+        save_sources(sources_of(["a", "b"]), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("at", ["record", "journal"])
+def test_no_room_for_a_few_bytes_leaves_the_earlier_set(tmp_path, monkeypatch, at):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    save_sources(sources_of(["a", "b"]), tmp_path, format="wav")
+    before = contents(tmp_path)
+    if at == "record":
+        monkeypatch.setattr(_replacing.Path, "write_text", full)
+    else:
+        monkeypatch.setattr(_sets.os, "ftruncate", full)
+    with pytest.raises(OSError, match="No space"):
+        save_sources(sources_of(["a", "b"]), tmp_path)
+    monkeypatch.undo()
+    assert contents(tmp_path) == before
+
+
+def test_what_somebody_else_is_replacing_is_left_to_them(tmp_path):
+    layout = _sets.Layout(tmp_path)
+    save_sources(sources_of(["a", "b"]), tmp_path)
+    before = contents(tmp_path)
+    journal = tmp_path / ".dspsep-provenance.json.unfinished"
+    with _replacing.holding(journal) as descriptor:
+        os.write(descriptor, b'{"files": {"0": "a.flac"}}')
+        _sets.finish_removal(layout)
+        assert (tmp_path / "a.flac").exists()
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "files", [["../x.wav"], ["/etc/x.wav"], ["sub/x.wav"], ["notes.txt"], [3], ["a\0.wav"]]
+)
+def test_a_record_that_was_tampered_with_reaches_nothing_else(tmp_path, files):
+    folder = tmp_path / "stems"
+    (folder / "sub").mkdir(parents=True)
+    for path in ("x.wav", "stems/sub/x.wav", "stems/notes.txt"):
+        (tmp_path / path).write_bytes(b"mine")
+    for name in ("provenance.json", ".dspsep-provenance.json.unfinished"):
+        (folder / name).write_text(json.dumps({"files": dict(enumerate(files))}))
+    save_sources(sources_of(["a"]), folder)
+    assert [
+        (tmp_path / path).read_bytes() for path in ("x.wav", "stems/sub/x.wav", "stems/notes.txt")
+    ] == 3 * [b"mine"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and links of POSIX")
+def test_a_record_that_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "provenance.json")
+    save_sources(sources_of(["a"]), tmp_path)
+    assert (tmp_path / "provenance.json").is_file()
+    precious = tmp_path / "precious.txt"
+    precious.write_text("mine")
+    (tmp_path / ".dspsep-provenance.json.unfinished").symlink_to(precious)
+    with pytest.raises(OSError, match=r"symbolic links|Too many levels"):
+        save_sources(sources_of(["a"]), tmp_path)
+    assert precious.read_text() == "mine"
 
 
 def test_a_folder_in_the_way_is_refused_and_nothing_lost(tmp_path):
