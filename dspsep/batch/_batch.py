@@ -10,8 +10,9 @@ from pathlib import Path
 from dspsep.batch._manifest import Manifest
 from dspsep.batch._track import Job, Outcome, Task, done, path_from
 from dspsep.batch._workers import outcomes_of_workers
+from dspsep.data._sets import files_of_set
 from dspsep.data._source_files import extension_of
-from dspsep.errors import InputError
+from dspsep.errors import DspsepError, InputError
 from dspsep.progress import Progress
 
 __all__ = ["outcomes", "problems"]
@@ -36,9 +37,18 @@ def outcomes(
         source = _one_by_one(job, tasks, begin, report)
     with closing(source):
         for task, outcome in source:
-            if outcome.entry is not None and not outcome.kept:
-                manifest.append(outcome.entry)
-            yield task, outcome
+            yield task, _noted(outcome, task, manifest)
+
+
+def _noted(outcome: Outcome, task: Task, manifest: Manifest) -> Outcome:
+    if outcome.entry is None or outcome.entry == task.known:
+        return outcome
+    try:
+        manifest.append(outcome.entry)
+    except DspsepError as error:
+        # The track is there, but nobody will know: that is for the one who asked for it to see.
+        return Outcome(error=str(error), notices=outcome.notices)
+    return outcome
 
 
 def _one_by_one(
@@ -54,7 +64,7 @@ def _one_by_one(
 
 
 def problems(job: Job, tasks: Sequence[Task], manifest: Manifest) -> dict[str, str]:
-    """Return the names of tracks whose files would replace what is not theirs, and what that is.
+    """Return the files whose stems would replace what is not theirs, and what that is.
 
     Raises
     ------
@@ -80,20 +90,25 @@ def problems(job: Job, tasks: Sequence[Task], manifest: Manifest) -> dict[str, s
     found: dict[str, str] = {}
     for task in tasks:
         layout = job.layout(task)
-        files = layout.files(names or (), extension_of(job.format))
+        new = [*layout.files(names or (), extension_of(job.format)).values(), layout.record]
+        old = files_of_set(layout)
         own = manifest.entries.get(path_from(job.folder, layout.record))
-        mine = set() if own is None else set(own.files.values())
-        for path in (*files.values(), layout.record):
+        mine = {path_from(job.folder, path) for path in (*old, layout.record)}
+        mine |= set() if own is None else set(own.files.values())
+        for path in dict.fromkeys([*new, *old]):
             place = path_from(job.folder, path)
-            if (input_file := inputs.get(os.path.realpath(path))) is not None:
-                found[task.track] = _taken(path, f"the file {input_file!r}, which is to be separated")
+            if (read := inputs.get(os.path.realpath(path))) is not None:
+                found[task.file] = _in_the_way(path, f"which is {read!r}, to be separated itself")
             elif place in owners and place not in mine:
-                found[task.track] = _taken(path, owners[place])
+                found[task.file] = _in_the_way(path, f"which is also of {owners[place]}")
+            elif place not in mine and path in new and os.path.lexists(path):
+                found[task.file] = _in_the_way(path, "which is there and not of dspsep's making")
             owners.setdefault(place, f"the track {task.track!r}")
     return found
 
 
-def _taken(path: Path, owner: str) -> str:
+def _in_the_way(path: Path, what: str) -> str:
+    remedy = "Give another folder with --output, or other names with --filename."
     return str(
-        InputError("--filename", "a template that keeps tracks apart", f"{str(path)!r}, also of {owner}")
+        InputError("--output", "where nothing of others is replaced", f"{str(path)!r}, {what}", remedy)
     )

@@ -7,20 +7,23 @@ need not be done again.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from dspsep.data._layout import MANIFEST
+from dspsep.data._names import safe_file_name
 from dspsep.errors import DspsepError, InputError
+from dspsep.sources import check_source_name
 
 __all__ = ["MANIFEST", "Entry", "Manifest", "sha256_of"]
-
-MANIFEST = "manifest.jsonl"
 
 #: A line holds some hundred bytes and the name and content of each source.
 _MAX_LINE = 1_000_000
@@ -42,8 +45,12 @@ class Entry:
         The settings, and with them the version of dspsep.
     files, files_sha256 : mapping of str to str
         The file of each source, and its content.
+    record_sha256 : str
+        The content of the record.
     seconds : float
         The length.
+    notices : tuple of str
+        What there was to warn of.
     """
 
     track: str
@@ -53,30 +60,46 @@ class Entry:
     settings_sha256: str
     files: Mapping[str, str]
     files_sha256: Mapping[str, str]
+    record_sha256: str
     seconds: float
+    notices: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        for name in ("track", "record", "input", "input_sha256", "settings_sha256"):
-            if not isinstance(getattr(self, name), str):
-                raise InputError(name, "a string", type(getattr(self, name)).__name__)
+        # An output folder may come from anywhere, and whoever wrote this line may have wished us ill: names
+        # that lead out of the folder are no more believed here than those of files.
+        for name in ("track", "record", "input", "input_sha256", "settings_sha256", "record_sha256"):
+            _check_type(name, getattr(self, name), isinstance(getattr(self, name), str))
         for name in ("files", "files_sha256"):
             value = getattr(self, name)
-            if not isinstance(value, Mapping) or not all(isinstance(item, str) for item in value.values()):
-                raise InputError(name, "a mapping of strings", type(value).__name__)
+            _check_type(name, value, isinstance(value, Mapping) and _are_strings(value.values()))
             object.__setattr__(self, name, MappingProxyType(dict(value)))
+        _check_type(
+            "notices", self.notices, isinstance(self.notices, (list, tuple)) and _are_strings(self.notices)
+        )
+        object.__setattr__(self, "notices", tuple(self.notices))
+        object.__setattr__(self, "seconds", float(self.seconds))
         if self.files.keys() != self.files_sha256.keys():
             raise InputError("files_sha256", "of the same sources as files", str(list(self.files_sha256)))
-        object.__setattr__(self, "seconds", float(self.seconds))
+        if safe_file_name(self.track) != self.track:
+            raise InputError("track", "a safe name", repr(self.track))
+        for path in (self.record, *self.files.values()):
+            if not _is_inside(path):
+                raise InputError("files", "paths below the folder of the manifest", repr(path))
+        for name in self.files:
+            check_source_name(name)
 
     def plain(self) -> dict[str, Any]:
         """Return it as what JSON can hold; `Entry` of this is the same again."""
-        return {**vars(self), "files": dict(self.files), "files_sha256": dict(self.files_sha256)}
+        mappings = {"files": dict(self.files), "files_sha256": dict(self.files_sha256)}
+        return {**vars(self), **mappings, "notices": list(self.notices)}
 
     def holds_in(self, folder: Path) -> bool:
         """Tell whether every file is there as it was written."""
+        expected = [(file, self.files_sha256[name]) for name, file in self.files.items()]
         try:
             return all(
-                sha256_of(folder / file) == self.files_sha256[name] for name, file in self.files.items()
+                sha256_of(folder / file) == content
+                for file, content in [(self.record, self.record_sha256), *expected]
             )
         except OSError:
             return False
@@ -96,7 +119,20 @@ class Manifest:
         self.entries: dict[str, Entry] = {}
         self.n_damaged = 0
         self._torn = False
+        self._refuse_if_closed()
         self._read()
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Tell whether a folder holds a manifest of ours: others have files of this name, too."""
+        path = folder / MANIFEST
+        try:
+            if not path.is_file():
+                return False
+            with path.open("rb") as file:
+                return _entry_of(file.readline(_MAX_LINE)) is not None
+        except OSError:
+            return False
 
     def append(self, entry: Entry) -> None:
         """Write a line, and bring it to the disk."""
@@ -105,7 +141,8 @@ class Manifest:
         # In one call, and at the end wherever that is by now: other batches may append, too.
         data = (b"\n" if self._torn else b"") + line.encode("ascii")
         try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+            descriptor = os.open(self.path, flags, 0o666)
             try:
                 written = os.write(descriptor, data)
                 os.fsync(descriptor)
@@ -132,28 +169,54 @@ class Manifest:
             raise DspsepError(f"{str(self.path)!r} could not be read: {error.strerror}.") from error
 
     def _take(self, line: bytes) -> None:
-        try:
-            fields = json.loads(line)
-            checksum = fields.pop("checksum")
-            entry = Entry(**fields)
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-            RecursionError,
-        ):  # InputError is a ValueError
+        entry = _entry_of(line)
+        if entry is None:
             self.n_damaged += 1
-            return
-        if checksum == _checksum(json.dumps(fields)):
-            self.entries[entry.record] = entry
         else:
-            self.n_damaged += 1
+            self.entries[entry.record] = entry
+
+    def _refuse_if_closed(self) -> None:
+        """Say now, and not when the first track is done, that nothing can be appended."""
+        there = self.path.exists() or self.path.is_symlink()
+        if there and (self.path.is_symlink() or not self.path.is_file() or not os.access(self.path, os.W_OK)):
+            raise InputError(
+                "--output", f"a folder whose {MANIFEST} can be written to", repr(str(self.path.parent)),
+                "Give another folder.",
+            )  # fmt: skip
+
+
+def _entry_of(line: bytes) -> Entry | None:
+    """Return the entry of a line that is whole."""
+    try:
+        fields = json.loads(line)
+        if fields.pop("checksum") != _checksum(json.dumps(fields)):
+            return None
+        return Entry(**fields)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+        return None
+
+
+def _check_type(name: str, value: object, right: bool) -> None:
+    if not right:
+        raise InputError(name, "of the type that it is written with", type(value).__name__)
+
+
+def _are_strings(values: Iterable[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _is_inside(path: str) -> bool:
+    parts = path.split("/")
+    return path.isprintable() and all(part not in ("", ".", "..") and "\\" not in part for part in parts)
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of what a file holds."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of what a regular file holds."""
+    # Opening a pipe would wait for somebody at its other end, and reading a device would not end.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import json
@@ -18,6 +19,7 @@ from dspsep.batch._manifest import Entry, sha256_of
 from dspsep.data._layout import Layout
 from dspsep.data._reading import existing_file
 from dspsep.data._separation import separate_to
+from dspsep.data._sets import files_of_set
 from dspsep.errors import DspsepError, DspsepWarning
 from dspsep.progress import Callback
 from dspsep.separator import Separator, from_json
@@ -116,6 +118,8 @@ class Outcome:
         What is there now.
     kept : bool
         Whether it was there before.
+    replaced : bool
+        Whether another set was there before.
     notices : tuple of str
         What to warn of.
     error : str, optional
@@ -126,6 +130,7 @@ class Outcome:
 
     entry: Entry | None = None
     kept: bool = False
+    replaced: bool = False
     notices: tuple[str, ...] = ()
     error: str | None = None
     out_of_memory: bool = False
@@ -134,8 +139,8 @@ class Outcome:
         """Return it as what JSON can hold."""
         entry = None if self.entry is None else self.entry.plain()
         return {
-            "entry": entry, "kept": self.kept, "notices": list(self.notices), "error": self.error,
-            "out_of_memory": self.out_of_memory,
+            "entry": entry, "kept": self.kept, "replaced": self.replaced, "notices": list(self.notices),
+            "error": self.error, "out_of_memory": self.out_of_memory,
         }  # fmt: skip
 
     @classmethod
@@ -166,7 +171,12 @@ def done(task: Task, job: Job, callback: Callback | None = None) -> Outcome:
             notices.append(str(warning.message))
         else:
             warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
-    return Outcome(**{**vars(outcome), "notices": tuple(dict.fromkeys(notices))})
+    entry = outcome.entry
+    if entry is not None and outcome.kept:
+        notices = list(entry.notices)  # it is as cut, or as quiet, as it was when it was made
+    elif entry is not None:
+        entry = dataclasses.replace(entry, notices=tuple(dict.fromkeys(notices)))
+    return dataclasses.replace(outcome, entry=entry, notices=tuple(dict.fromkeys(notices)))
 
 
 def _trouble(error: OSError) -> str:
@@ -227,7 +237,9 @@ def _done(task: Task, job: Job, callback: Callback | None) -> Outcome:
     record = path_from(job.folder, layout.record)
     known = task.known
     if known is not None and known.record == record and _is_that(known, read.sha256, settings, job.folder):
-        return Outcome(entry=known, kept=True)
+        # It may have been elsewhere when it was separated. What is at that place now is another track.
+        place = path_from(job.folder, Path(task.file))
+        return Outcome(entry=dataclasses.replace(known, input=place), kept=True)
 
     def facts() -> Mapping[str, Any]:
         read.check()
@@ -235,6 +247,7 @@ def _done(task: Task, job: Job, callback: Callback | None) -> Outcome:
         part = {"offset": job.offset, "duration": job.duration}
         return {"input": {"name": name, "sha256": read.sha256, **part}, "settings_sha256": settings}
 
+    replaced = any(path.exists() for path in files_of_set(layout))
     saved = separate_to(
         Path(task.file), layout, job.separator, format=job.format, offset=job.offset, duration=job.duration,
         isolate=job.isolate, callback=callback, facts=facts,
@@ -247,11 +260,12 @@ def _done(task: Task, job: Job, callback: Callback | None) -> Outcome:
         settings_sha256=settings,
         files={name: path_from(job.folder, path) for name, path in saved.paths.items()},
         files_sha256={name: sha256_of(path) for name, path in saved.paths.items()},
+        record_sha256=sha256_of(layout.record),
         seconds=saved.duration,
     )
-    return Outcome(entry=entry)
+    return Outcome(entry=entry, replaced=replaced)
 
 
 def _is_that(known: Entry, input_sha256: str, settings_sha256: str, folder: Path) -> bool:
     same = (known.input_sha256, known.settings_sha256) == (input_sha256, settings_sha256)
-    return same and (folder / known.record).is_file() and known.holds_in(folder)
+    return same and known.holds_in(folder)

@@ -30,6 +30,7 @@ def main() -> None:
     # What libraries print must not get between the lines of ours.
     out = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
+    out.write("\n")  # what was printed before may have no end
     worker = _Worker(sys.stdin, out)
     try:
         with orderly_end():

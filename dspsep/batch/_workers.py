@@ -72,7 +72,9 @@ class _Team:
                     continue  # it has ended, and that was seen
                 if message is None:
                     status = process.end_by(time.monotonic() + _SECONDS_TO_END)
-                    yield self._at.pop(process), _outcome_of_death(status)
+                    task = self._at.pop(process)
+                    self._tidy(task)
+                    yield task, _outcome_of_death(status)
                 elif "progress" in message:
                     stage, iteration, n_iterations = message["progress"]
                     progress = Progress(stage=stage, iteration=iteration, n_iterations=n_iterations)
@@ -99,7 +101,10 @@ class _Team:
         for process in (*self._idle, *self._at):
             process.end_by(limit)
         for task in self._at.values():
-            self._job.layout(task).tidy()
+            self._tidy(task)
+
+    def _tidy(self, task: Task) -> None:
+        self._job.layout(task).tidy(self._job.separator.source_names or ())
 
 
 class _Process:
@@ -112,7 +117,7 @@ class _Process:
         # are found where this process finds them, and never in the folder that happens to be the present one.
         self._popen = subprocess.Popen(  # noqa: S603 - this interpreter, and nothing that a file says
             [sys.executable, "-P", "-c", _CODE, json.dumps(sys.path)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="ascii",
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="ascii", errors="replace",
             env={**threads, **os.environ, "DSPSEP_NUM_THREADS": share},
             **_own_group(),
         )  # fmt: skip
@@ -149,10 +154,16 @@ class _Process:
         return self._popen.stdin
 
     def _listen(self, messages: queue.SimpleQueue[Any]) -> None:
-        with self._popen.stdout as lines:  # type: ignore[union-attr]  # it is a pipe
-            for line in lines:
-                messages.put((self, json.loads(line)))
-        messages.put((self, None))
+        try:
+            with self._popen.stdout as lines:  # type: ignore[union-attr]  # it is a pipe
+                for line in lines:
+                    # Modules that print while they are imported do so before the worker takes its output.
+                    with suppress(ValueError):
+                        message = json.loads(line)
+                        if isinstance(message, dict) and message.keys() & {"outcome", "progress"}:
+                            messages.put((self, message))
+        finally:
+            messages.put((self, None))
 
 
 def _own_group() -> dict[str, Any]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import MappingProxyType
 from typing import NoReturn
 
 from dspsep._interrupts import Ended, orderly_end
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         The exit status: 0 if everything worked, 1 if a file could not be separated, 2 if the command makes
-        no sense, 130 after Ctrl-C, 143 after the signal to terminate.
+        no sense, 130 after Ctrl-C, 143 after the signal to terminate, 141 if nobody reads what is said.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if typo:
         _console.complain(f"no command or file {given[0]!r}; did you mean `dspsep {typo}`?")
         return 2
-    options = parser.parse_args(_with_command(given))
+    options = _options(parser, _with_command(given))
     if not hasattr(options, "run"):
         parser.print_help()
         return 0
@@ -67,8 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _console.complain("interrupted")
         return 130
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
-        sys.stderr.close()
-        return 0
+        # What is left in the buffer would be written at the end, and fail again.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
         _console.complain(str(error))
         return 1
@@ -76,17 +80,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
+    commands: Mapping[str, argparse.ArgumentParser] = MappingProxyType({})
+
     def error(self, message: str) -> NoReturn:
         # Arguments may be names of files, which a shell put there for a `*`.
         super().error(_console.printable(message))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _options(parser: _Parser, arguments: list[str]) -> argparse.Namespace:
+    """Parse arguments; unknown ones are told by the command that does not know them."""
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        command = parser.commands.get(arguments[0], parser)
+        names = [name for action in command._actions for name in action.option_strings]
+        near = difflib.get_close_matches(unknown[0].partition("=")[0], names, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    return options
+
+
+def _parser() -> _Parser:
     parser = _Parser(prog="dspsep", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"dspsep {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for command in _COMMANDS:
         command.add_to(commands)
+    parser.commands = commands.choices
     return parser
 
 
@@ -100,7 +119,7 @@ def _with_command(arguments: list[str]) -> list[str]:
 def _typo(arguments: list[str]) -> str | None:
     """Return the command that a word which is neither command nor file was probably meant to be."""
     word = arguments[0] if arguments else ""
-    if not word or word.startswith("-") or word in _names() or Path(word).exists() or "." in word:
+    if not word or word.startswith("-") or word in _names() or os.path.exists(word) or "." in word:  # noqa: PTH110
         return None
     return next(iter(difflib.get_close_matches(word, _names(), n=1, cutoff=0.75)), None)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -45,11 +47,36 @@ def notices(*, quiet: bool = False) -> Iterator[None]:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows in columns, the first row ruled off."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    """Return rows in columns, the first row ruled off; on a terminal, long cells are shortened."""
+    longest = shutil.get_terminal_size().columns * 2 // 5 if sys.stdout.isatty() else sys.maxsize
+    cells = [[_shortened(printable(cell), longest) for cell in row] for row in rows]
+    widths = [max(_width(row[column]) for row in cells) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(_padded(cell, width) for cell, width in zip(row, widths, strict=True)) for row in cells
+    ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _shortened(text: str, longest: int) -> str:
+    if _width(text) <= longest:
+        return text
+    half = max(4, longest // 2 - 1)
+    return f"{text[:half]}…{text[-half:]}"
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
+
+
+def _width(text: str) -> int:
+    """Return the columns that a terminal takes for a text: two for wide characters, none for accents."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(map(bool, map(unicodedata.combining, text)))
+
+
+#: What comes before a stage, and what it takes of a track: roughly, for lossless formats.
+_SHARES = {"separate": (0.0, 0.7), "write": (0.7, 0.3)}
 
 
 class Bar:
@@ -93,15 +120,17 @@ class Bar:
         total = progress.n_iterations
         steps = f" {progress.iteration}/{total}" if total else ""
         self._bar.set_postfix_str(printable(progress.stage + steps)[:40], refresh=False)
-        if total and progress.stage == "separate":
-            self._parts[track] = progress.iteration / total
+        if total and progress.stage in _SHARES:
+            before, share = _SHARES[progress.stage]
+            self._parts[track] = before + share * progress.iteration / total
         self._move()
 
     def _show_tracks(self) -> None:
         if self._bar is not None and self._parts:
             first, *others = self._parts
             more = f" +{len(others)}" if others else ""
-            self._bar.set_description(printable(first)[:36] + more)
+            count = f"{min(self._done + 1, self._bar.total)} of {self._bar.total}"
+            self._bar.set_description(f"{count}: {printable(first)[:30]}{more}")
 
     def _move(self) -> None:
         # Stages of a part of a file say nothing of the whole: the bar does not go back for them.

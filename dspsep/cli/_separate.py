@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,11 +36,13 @@ def add_to(commands: Any) -> None:
         NAME,
         help="take audio files apart",
         description="Take audio files apart: stems go to separated/METHOD/TRACK/SOURCE.flac. What is there"
-        " already, of the same content and the same settings, is kept: an interrupted batch goes on.",
+        " already, of the same content and the same settings, is kept: an interrupted batch goes on. Stems of"
+        " other settings are replaced; give them an output folder of their own to have both.",
     )
     parser.add_argument(
         "files", nargs="+", metavar="FILE",
-        help="audio: WAV, FLAC, OGG, Opus, MP3, AIFF …; or a folder, for all audio in it and below",
+        help="audio: WAV, FLAC, OGG, Opus, MP3, AIFF …; or a folder, for all audio in it and below; a name"
+        " that begins with - is given as ./-name",
     )  # fmt: skip
     parser.add_argument("-m", "--method", help="see `dspsep list` (default: hpss)")
     parser.add_argument(
@@ -95,9 +98,9 @@ def run(options: argparse.Namespace) -> int:
         template=template, offset=options.offset, duration=options.duration, isolate=options.isolate,
     )  # fmt: skip
     what = hashlib.sha256(f"{job.settings_sha256} {template}".encode()).hexdigest()
-    with FolderLock(job.folder, what):
+    with FolderLock(job.folder, what) as lock:
         batch = _Batch(job, options)
-        batch.run()
+        batch.run(lock)
     if not options.quiet and not options.json:
         batch.summarise()
     return 1 if batch.n_failed else 0
@@ -121,55 +124,70 @@ def _writable(output: object, name: str) -> Path:
 
 @dataclass
 class _Batch:
-    """The tracks of one command, and what has become of them."""
+    """The tracks of one command, and what has become of them, by file."""
 
     job: Job
     options: argparse.Namespace
-    tracks: list[Track] = field(init=False)
+    tracks: list[Track] = field(init=False, default_factory=list)
     outcomes: dict[str, Outcome] = field(init=False, default_factory=dict)
 
-    def run(self) -> None:
+    def run(self, lock: FolderLock) -> None:
         """Do all of it, and tell as it goes."""
-        manifest = Manifest(self.job.folder)
+        lock.claimed(self._choose)
+        manifest = self._manifest
         if manifest.n_damaged and not self.options.quiet:
             _console.complain(
                 f"note: {manifest.n_damaged} damaged lines of {str(manifest.path)!r} were passed over; their"
                 " tracks count as not done"
             )
-        self.tracks = tracks(self.options.files, self.job.folder, manifest.entries)
-        tasks = self._possible([self._task(track, manifest) for track in self.tracks], manifest)
+        tasks = self._possible([self._task(track) for track in self.tracks])
         bar = _console.Bar(len(tasks), quiet=self.options.quiet or self.options.json)
         results = outcomes(
             self.job, tasks, manifest, n_jobs=self.options.jobs,
             begin=lambda task: bar.begin(task.track), report=lambda task, now: bar.report(task.track, now),
         )  # fmt: skip
-        with bar, closing(results):
-            for task, outcome in results:
-                bar.done(task.track)
-                self._tell(task, outcome)
+        try:
+            with bar, closing(results):
+                for task, outcome in results:
+                    bar.done(task.track)
+                    self._tell(task, outcome)
+        except KeyboardInterrupt:
+            if not self.options.quiet:
+                n_done = sum(outcome.error is None for outcome in self.outcomes.values())
+                _console.complain(
+                    f"{n_done} of {len(self.tracks)} are done; the same command goes on from there"
+                )
+            raise
 
     @property
     def n_failed(self) -> int:
         """How many tracks are not there."""
         return sum(outcome.error is not None for outcome in self.outcomes.values())
 
-    def _task(self, track: Track, manifest: Manifest) -> Task:
+    def _choose(self, claimed: Mapping[str, str]) -> Mapping[str, str]:
+        """Choose names, by what the manifest and other batches say at this moment."""
+        self._manifest = Manifest(self.job.folder)
+        found = tracks(self.options.files, self.job.folder, self._manifest.entries, claimed)
+        self.tracks = list(found.values())
+        return {place: track.name for place, track in found.items() if track.problem is None}
+
+    def _task(self, track: Track) -> Task:
         task = Task(file=track.file, track=track.name)
         record = path_from(self.job.folder, self.job.layout(task).record)
-        return Task(file=track.file, track=track.name, known=manifest.entries.get(record))
+        return Task(file=track.file, track=track.name, known=self._manifest.entries.get(record))
 
-    def _possible(self, tasks: list[Task], manifest: Manifest) -> list[Task]:
+    def _possible(self, tasks: list[Task]) -> list[Task]:
         """Return the tasks that can be done; tell of the others."""
-        why_not = {track.name: track.problem for track in self.tracks if track.problem}
-        possible = [task for task in tasks if task.track not in why_not]
-        why_not |= problems(self.job, possible, manifest)
+        why_not = {track.file: track.problem for track in self.tracks if track.problem}
+        possible = [task for task in tasks if task.file not in why_not]
+        why_not |= problems(self.job, possible, self._manifest)
         for task in tasks:
-            if task.track in why_not:
-                self._tell(task, Outcome(error=why_not[task.track]))
-        return [task for task in tasks if task.track not in why_not]
+            if task.file in why_not:
+                self._tell(task, Outcome(error=why_not[task.file]))
+        return [task for task in tasks if task.file not in why_not]
 
     def _tell(self, task: Task, outcome: Outcome) -> None:
-        self.outcomes[task.track] = outcome
+        self.outcomes[task.file] = outcome
         if self.options.json:
             print(_as_json(task, outcome, self.job), flush=True)
             return
@@ -181,22 +199,35 @@ class _Batch:
 
     def summarise(self) -> None:
         """Print the table."""
-        rows = [("file", "length", "sources", "folder")]
+        rows = [("file", "length", "sources", "folder", "")]
         for track in self.tracks:
-            entry = self.outcomes[track.name].entry
-            if entry is not None:
-                folder = str((self.job.folder / entry.record).parent)
-                rows.append((
-                    _console.printable(track.file), f"{entry.seconds:.1f} s", ", ".join(entry.files),
-                    _console.printable(folder),
-                ))  # fmt: skip
-        if len(rows) > 1:
+            outcome = self.outcomes[track.file]
+            if outcome.entry is None:
+                rows.append((track.file, "", "", "", "failed"))
+                continue
+            state = "was there" if outcome.kept else "replaced" if outcome.replaced else ""
+            names = ", ".join(outcome.entry.files)
+            folder = _folder_of(outcome, self.job)
+            rows.append((track.file, f"{outcome.entry.seconds:.1f} s", names, folder or "", state))
+        if self.n_failed < len(self.tracks):
             print(_console.table(rows))
-        n_kept = sum(outcome.kept for outcome in self.outcomes.values())
-        if n_kept:
+        states = [row[-1] for row in rows]
+        if "replaced" in states:
+            n_replaced = states.count("replaced")
+            print(f"{n_replaced} of {len(self.tracks)} took the place of stems of other settings or content")
+        if "was there" in states:
+            n_kept = states.count("was there")
             print(f"{n_kept} of {len(self.tracks)} were there already, of the same content and settings")
         if self.n_failed:
             print(f"{self.n_failed} of {len(self.tracks)} failed", file=sys.stderr)
+
+
+def _folder_of(outcome: Outcome, job: Job) -> str | None:
+    """Return the folder that all stems are in, or below."""
+    if outcome.entry is None:
+        return None
+    places = [str((job.folder / file).parent) for file in outcome.entry.files.values()]
+    return os.path.commonpath(places)
 
 
 def _as_json(task: Task, outcome: Outcome, job: Job) -> str:
@@ -204,11 +235,12 @@ def _as_json(task: Task, outcome: Outcome, job: Job) -> str:
     return json.dumps(
         {
             "file": task.file,
-            "folder": None if entry is None else str((job.folder / entry.record).parent),
+            "folder": _folder_of(outcome, job),
             "sources": [] if entry is None else list(entry.files),
             "files": {} if entry is None else {name: str(job.folder / f) for name, f in entry.files.items()},
             "seconds": 0.0 if entry is None else round(entry.seconds, 3),
             "kept": outcome.kept,
+            "replaced": outcome.replaced,
             "notices": list(outcome.notices),
             "error": outcome.error,
         }

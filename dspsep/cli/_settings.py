@@ -45,7 +45,8 @@ def two_stems(separator: Separator, name: str) -> Separator:
     names = separator.source_names
     if names is None or len(names) < 2 or name not in names:
         known = "whose settings decide its sources" if names is None else f"one of {', '.join(names)}"
-        raise InputError("--two-stems", known, repr(name))
+        remedy = "What each method gives is in `dspsep list`; margins above 1 give a residual, too."
+        raise InputError("--two-stems", known, repr(name), remedy)
     others = [other for other in names if other != name]
     return separator >> Regroup({name: [name], f"no_{name}": others})
 

@@ -14,9 +14,12 @@ from dspsep.data._replacing import remove_litter
 from dspsep.data._writing import EXTENSIONS
 from dspsep.errors import InputError
 
-__all__ = ["DEFAULT_TEMPLATE", "Layout", "checked_template"]
+__all__ = ["DEFAULT_TEMPLATE", "MANIFEST", "Layout", "checked_template"]
 
 DEFAULT_TEMPLATE = "{track}/{source}.{ext}"
+
+#: What is in the folder that all layouts of a batch are in, and must be nobody's name.
+MANIFEST = "manifest.jsonl"
 
 _FIELDS = ("track", "trackext", "source", "ext")
 _ALIASES = {"stem": "source"}  # as Demucs spells it
@@ -68,9 +71,9 @@ def checked_template(template: str, name: str = "filename") -> str:
         requirement = "a template with {track} and {source} that ends in .{ext}"
         raise InputError(name, requirement, repr(template), example)
     for part in _filled(plain, _SAMPLE).split("/"):
-        if safe_file_name(part) != part:
+        if safe_file_name(part, [MANIFEST]) != part:
             raise InputError(
-                name, "of names that are lawful on every system, with / between folders",
+                name, "of names that are lawful on every system, below the folder of the method",
                 f"{template!r}, in which {part!r} is not", example,
             )  # fmt: skip
     return plain
@@ -101,6 +104,8 @@ class Layout:
         >>> layout.root.as_posix(), layout.pattern
         ('out/song', '<source>.<ext>')
         """
+        if safe_file_name(track, [MANIFEST]) != track:
+            raise InputError("track", "a safe name", repr(track))
         names = {"track": track, "trackext": safe_file_name(suffix.removeprefix(".") or "none")}
         pattern = _filled(template, {**names, "source": "<source>", "ext": "<ext>"})
         *folders, file = pattern.split("/")
@@ -125,9 +130,9 @@ class Layout:
         """Return a path below the root as it stands in the record, alike on every system."""
         return path.relative_to(self.root).as_posix()
 
-    def tidy(self) -> None:
+    def tidy(self, names: Iterable[str]) -> None:
         """Remove what a process that was killed may have left, and the folders if there is nothing else."""
-        for folder in {path.parent for path in (self.record, *self.files([_RECORD], ".wav").values())}:
+        for folder in {path.parent for path in (self.record, *self.files(names, ".wav").values())}:
             remove_litter(folder)
             with suppress(OSError):  # it holds something, or is not there
                 folder.rmdir()

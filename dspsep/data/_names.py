@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-__all__ = ["safe_file_name", "system_name"]
+__all__ = ["Names", "distinct_file_name", "safe_file_name", "system_name"]
 
 #: 100 characters leave room for an extension and a temporary name; the bound in bytes is for file
 #: systems that count bytes (255 of them), where an emoji is four.
@@ -57,21 +58,47 @@ def safe_file_name(name: str, taken: Iterable[str] = ()) -> str:
     >>> safe_file_name("Kick", taken=["kick"])
     'Kick-37ca3c'
     """
-    original = str(name)
-    slug = _slug(original)
-    digest = hashlib.sha256(original.encode("utf-8", "surrogatepass")).hexdigest()
-    used = {_key(other) for other in taken}
+    return distinct_file_name(name, taken, str(name))
+
+
+def distinct_file_name(name: str, taken: Iterable[str], of: str) -> str:
+    """Return what `safe_file_name` does, with the hash of another string: of what tells equal names apart."""
+    slug = _slug(str(name))
+    used = taken.keys if isinstance(taken, Names) else {_key(other) for other in taken}
+    digest = hashlib.sha256(of.encode("utf-8", "surrogatepass")).hexdigest()
     shortened = _cut(slug, _MAX_CHARACTERS, _MAX_BYTES)
     if shortened == slug and slug and not _is_device(slug) and _key(slug) not in used:
         return slug
-    for length in range(6, len(digest) + 1):
+    for turn in itertools.count():
+        length = min(6 + turn, 16)
+        if turn > 10:  # the same string again and again
+            digest = hashlib.sha256(digest.encode("ascii")).hexdigest()
         stem = _cut(slug, _MAX_CHARACTERS - length - 1, _MAX_BYTES - length - 1) or "unnamed"
         # A device followed by a dash is no device, but "con.x" is one whatever follows the dot.
         stem = stem.replace(".", "-") if _is_device(stem) else stem
         candidate = f"{stem}-{digest[:length]}"
         if _key(candidate) not in used:
-            return candidate
-    raise AssertionError("two names with the same SHA-256")  # pragma: no cover
+            break
+    return candidate
+
+
+class Names:
+    """Names that are in use in one folder: as `taken`, many at no cost for each."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.keys = {_key(name) for name in names}
+        self._names = list(names)
+
+    def add(self, name: str) -> None:
+        """Take a name."""
+        self.keys.add(_key(name))
+        self._names.append(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __contains__(self, name: str) -> bool:
+        return _key(name) in self.keys
 
 
 def system_name(path: Path) -> str | bytes:

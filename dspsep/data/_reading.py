@@ -339,7 +339,7 @@ def refuse_too_long(n_samples: int, n_channels: int, limit: float | None = None)
             "path",
             f"audio of at most {limit / 1e9:g} GB when decoded",
             f"{size / 1e9:.3g} GB",
-            "Read part of it, with offset= and duration=; or its header is damaged.",
+            "Read part of it, with an offset and a duration; or its header is damaged.",
         )
 
 
@@ -351,5 +351,5 @@ def _refuse_non_finite(block: Samples, start: int, rate: int) -> None:
         "path",
         "a file of finite samples",
         f"NaN or infinity, first in channel {channel} at {(start + frame) / rate:.3f} s",
-        "Whatever wrote it went wrong there: make it again, or read around it with offset= and duration=.",
+        "Whatever wrote it went wrong there: make it again, or read around it with an offset and a duration.",
     )

@@ -7,6 +7,7 @@ names is part of nothing, and removes it.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import stat
@@ -24,8 +25,9 @@ _MAX_BYTES = 10_000_000
 
 
 def files_of_set(layout: Layout) -> list[Path]:
-    """Return the files that the record of a layout names, as far as they are its own."""
-    return _named(layout, layout.record) or []
+    """Return the files that the record of a layout names, or a journal, as far as they are its own."""
+    named = (_named(layout, path) or [] for path in (layout.record, _journal(layout)))
+    return list(dict.fromkeys(itertools.chain.from_iterable(named)))
 
 
 @contextmanager

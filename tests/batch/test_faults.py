@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -178,7 +179,10 @@ def test_signals_end_it_promptly_and_tidily(music, tmp_path, whole, n_jobs, name
     child.send_signal(getattr(signal, name))
     _, stderr = child.communicate(timeout=20)
     assert time.monotonic() - sent < 5  # a second, on a machine with nothing else to do
-    assert (child.returncode, stderr) == (status, f"dspsep: {said}\n")
+    assert child.returncode == status
+    first, second = stderr.splitlines()
+    assert re.fullmatch(r"dspsep: \d+ of 40 are done; the same command goes on from there", first)
+    assert second == f"dspsep: {said}"
     assert not any(map(alive, workers))
     entries = Manifest(out / "hpss").entries
     done = {path.parent.name for path in out.rglob("provenance.json")}
@@ -198,7 +202,7 @@ def test_a_second_batch_of_the_same_settings_helps_and_of_others_is_refused(musi
     wait_until(lambda: n_lines(out) >= 2)
     status, lines, err = run(music, out, "-p", "margin=2")
     assert (status, lines) == (2, [])
-    assert f"process {first.pid} is at work" in err
+    assert f"the batch that process {first.pid} began is at work" in err
     second = start(music, out)
     for child in (first, second):
         stdout, stderr = child.communicate(timeout=120)
@@ -206,6 +210,25 @@ def test_a_second_batch_of_the_same_settings_helps_and_of_others_is_refused(musi
         assert len(stdout.splitlines()) == N_TRACKS
     check_names(out, whole("flac"))
     assert contents(out).keys() == contents(whole("flac")).keys()
+
+
+def test_batches_of_other_music_do_not_meet(tmp_path):
+    for i, album in enumerate("ab"):
+        for j in range(10):
+            make(tmp_path / album / f"{j:02}.wav", 10 * i + j)
+    batches = [start(tmp_path / album, tmp_path / "out", "-j", "2") for album in "ab"]
+    found = []
+    for batch in batches:
+        stdout, stderr = batch.communicate(timeout=60)
+        assert (batch.returncode, stderr) == (0, "")
+        found += map(json.loads, stdout.splitlines())
+    assert len({line["folder"] for line in found}) == 20
+    for line in found:
+        total = sum(sound(Path(path)) for path in line["files"].values())
+        np.testing.assert_allclose(total, sound(Path(line["file"])), atol=1e-5)
+    for album in "ab":
+        _, lines, _ = run(tmp_path / album, tmp_path / "out")
+        assert all(line["kept"] for line in lines)
 
 
 # What happens on a disk of a few megabytes, in a mount namespace of its own.

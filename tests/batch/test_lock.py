@@ -45,7 +45,7 @@ def test_others_are_refused_and_told_who_is_in(tmp_path):
         with pytest.raises(InputError) as caught, FolderLock(tmp_path, "b"):
             pass
         assert str(caught.value).startswith("--output must be a folder that no batch of other settings is")
-        assert f"process {holder.child.pid} is at work" in str(caught.value)
+        assert f"the batch that process {holder.child.pid} began is at work" in str(caught.value)
     with FolderLock(tmp_path, "b"):
         pass
     assert not list(tmp_path.iterdir())
@@ -127,4 +127,27 @@ def test_a_crowd_at_the_door_is_never_mixed(tmp_path):
         out, err = child.communicate(timeout=60)
         assert child.returncode == 0, err
         assert int(out) > 10
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_are_claimed_from_one_another_and_forgotten_with_the_last(tmp_path):
+    seen = []
+
+    def choose(names):
+        def choosing(claimed):
+            seen.append(dict(claimed))
+            return names
+
+        return choosing
+
+    with FolderLock(tmp_path, "a") as first, FolderLock(tmp_path, "a") as second:
+        first.claimed(choose({"x.wav": "x"}))
+        second.claimed(choose({"x.wav": "x", "y/x.wav": "x-1"}))
+        first.claimed(choose({}))
+    assert seen == [{}, {"x.wav": "x"}, {"x.wav": "x", "y/x.wav": "x-1"}]
+    assert not list(tmp_path.iterdir())
+    (tmp_path / ".dspsep-names").write_text('["z.wav", "z"]\nnonsense\n[1, 2]\n')
+    with FolderLock(tmp_path, "a") as lock:
+        lock.claimed(choose({}))
+    assert seen[-1] == {}
     assert not list(tmp_path.iterdir())

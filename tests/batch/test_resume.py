@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from dspsep.batch import _track
+from dspsep.batch import _manifest, _track
+from dspsep.batch._manifest import MANIFEST
 from dspsep.cli import main
 from dspsep.data import _separation
+from dspsep.errors import DspsepError
 
 FAST = ("-p", "n_fft=256")
 
@@ -218,7 +220,7 @@ def test_an_input_is_never_replaced(music, tmp_path, capsys):
     before = inside.read_bytes()
     assert main([str(inside), str(music / "a.wav"), *FAST, "-o", str(tmp_path / "out")]) == 1
     err = capsys.readouterr().err
-    assert "also of the file" in err
+    assert "to be separated itself. Give another folder with --output" in err
     assert inside.read_bytes() == before
     assert not (tmp_path / "out" / "hpss" / "a" / "provenance.json").exists()
 
@@ -234,7 +236,7 @@ def test_tracks_whose_files_would_meet(tmp_path, capsys, template, meet):
     command = ["--filename", template, "--pipeline", str(stored), "-o", str(tmp_path / "out"), "-q"]
     assert main([str(one), str(other), *command]) == int(meet)
     err = capsys.readouterr().err
-    assert ("--filename must be a template that keeps tracks apart" in err) == meet
+    assert ("which is also of the track" in err) == meet
     # Those of an earlier batch are known by the manifest.
     assert main([str(other), *command]) == int(meet)
     capsys.readouterr()
@@ -287,8 +289,137 @@ def test_results_below_the_music_are_not_taken_for_music(music, capsys, monkeypa
     for _ in range(2):
         assert main([".", *FAST, "-o", out]) == 0
         assert capsys.readouterr().out.count("harmonic, percussive") == 3
-    # Nor those of another method; but whoever names them means them.
-    assert main([".", "-m", "two-stage-hpss", "--json", "-o", out]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 3
+    # Nor those of another method, nor of other folders; but whoever names them means them.
+    for other in (out, "elsewhere", str(music.parent / "outside")):
+        assert main([".", "-m", "two-stage-hpss", "--json", "-o", other]) == 0
+        assert len(capsys.readouterr().out.splitlines()) == 3
     assert main([f"{out}/hpss/b", *FAST, "--json", "-o", f"{music}/x"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def forged(folder, **changes):
+    """Add a line to a manifest that is whole, and says what it should not."""
+    path = folder / "hpss" / MANIFEST
+    fields = json.loads(path.read_text().splitlines()[0])
+    del fields["checksum"]
+    fields |= changes
+    text = json.dumps(fields)
+    path.write_text(f'{text[:-1]}, "checksum": "{_manifest._checksum(text)}"}}\n')
+
+
+@pytest.mark.core
+def test_a_forged_manifest_leads_nowhere(music, batch, tmp_path):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    for name in ("harmonic.flac", "harmonic.wav", "provenance.json"):
+        (victim / name).write_bytes(b"mine")
+    batch(music / "a.wav")
+    for track in ("../../victim", str(victim), "<x>", "..", "a/../../../victim"):
+        forged(batch.out, track=track, input_sha256="")
+        batch(music / "a.wav")
+        forged(batch.out, track=track, record=f"{track}/provenance.json")
+        batch(music / "a.wav")
+    forged(batch.out, files={"harmonic": "/dev/zero", "percussive": "a/percussive.flac"})
+    assert batch(music / "a.wav") == {"a": False}
+    assert {path.read_bytes() for path in victim.iterdir()} == {b"mine"}
+    assert {path.name for path in (batch.out / "hpss").iterdir()} == {"a", MANIFEST}
+
+
+def test_a_track_may_be_called_as_the_manifest_is(tmp_path, batch):
+    make(tmp_path / "music" / f"{MANIFEST}.wav", 1)
+    make(tmp_path / "music" / f"{MANIFEST.upper()}.flac", 2)
+    found = batch(tmp_path / "music")
+    assert len(found) == 2
+    assert all(name.casefold().startswith(f"{MANIFEST}-") for name in found)
+    assert set(batch(tmp_path / "music").values()) == {True}
+
+
+@pytest.mark.core
+def test_what_is_not_ours_is_not_replaced(music, batch, capsys):
+    mine = batch.out / "hpss" / "a" / "harmonic.flac"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    assert main([str(music), *FAST, "-o", str(batch.out)]) == 1
+    said = capsys.readouterr()
+    assert "which is there and not of dspsep's making. Give another folder" in said.err
+    assert mine.read_bytes() == b"mine"
+    assert said.out.count("harmonic, percussive") == 2
+
+
+def test_stems_of_an_earlier_run_are_not_removed_before_their_turn(music, batch, capsys):
+    batch(music / "a.wav", "-f", "wav")
+    stem = batch.out / "hpss" / "a" / "harmonic.wav"
+    before = stem.read_bytes()
+    assert main([str(music / "a.wav"), str(stem), *FAST, "-o", str(batch.out)]) == 1
+    assert "to be separated itself" in capsys.readouterr().err
+    assert stem.read_bytes() == before
+
+
+def test_where_a_moved_track_was_another_one_can_be(music, batch):
+    assert batch(music / "a.wav") == {"a": False}
+    (music / "sub").mkdir()
+    (music / "a.wav").rename(music / "sub" / "a.wav")
+    assert batch(music / "sub" / "a.wav") == {"a": True}
+    first = contents(batch.out / "hpss" / "a")
+    make(music / "a.wav", 77)
+    (name,) = batch(music / "a.wav")
+    assert name != "a"
+    assert contents(batch.out / "hpss" / "a") == first
+    assert set(batch(music / "a.wav", music / "sub" / "a.wav").values()) == {True}
+
+
+def test_templates_do_not_give_two_tracks_one_name(music, batch):
+    shutil.copy(music / "a.wav", music / "disc" / "a.wav")
+    batch(music / "a.wav")
+    batch(music / "disc" / "a.wav", "--filename", "{source}/{track}.{ext}")
+    make(music / "disc" / "a.wav", 78)
+    for _ in range(2):
+        found = batch(music / "a.wav", music / "disc" / "a.wav")
+        assert len(found) == 2
+
+
+def test_a_cut_track_says_so_every_time(music, batch, capsys):
+    (music / "a.wav").write_bytes((music / "a.wav").read_bytes()[:-1000])
+    for kept in (False, True):
+        assert main([str(music / "a.wav"), *FAST, "--json", "-o", str(batch.out)]) == 0
+        (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+        assert line["kept"] is kept
+        assert len(line["notices"]) == 1
+        assert "[W_TRUNCATED]" in line["notices"][0]
+
+
+def test_what_is_replaced_is_told(music, batch, capsys):
+    batch(music)
+    assert main([str(music), *FAST, "-p", "margin=2", "-o", str(batch.out)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("  replaced\n") == 3
+    assert "3 of 3 took the place of stems of other settings or content" in out
+
+
+def test_the_table_has_what_failed_and_folders_of_stems(music, tmp_path, capsys):
+    (music / "bad.mp3").write_bytes(b"no")
+    arguments = [str(music), *FAST, "--filename", "{source}/{track}.{ext}", "-o", str(tmp_path / "out")]
+    assert main(arguments) == 1
+    out = capsys.readouterr().out
+    assert "  failed\n" in out
+    assert "provenance" not in out
+
+
+def test_a_manifest_that_cannot_be_written_is_told_with_each_track(music, batch, monkeypatch, capsys):
+    def full(self, entry):
+        raise DspsepError("'manifest.jsonl' could not be written. Is the disk full?")
+
+    monkeypatch.setattr(_manifest.Manifest, "append", full)
+    assert main([str(music), *FAST, "-o", str(batch.out)]) == 1
+    assert capsys.readouterr().err.count("could not be written") == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links of POSIX")
+@pytest.mark.parametrize("name", [".dspsep-lock", ".dspsep-names", MANIFEST])
+def test_links_in_the_output_folder_are_not_written_through(music, batch, tmp_path, name):
+    precious = tmp_path / "precious.txt"
+    precious.write_text("mine")
+    (batch.out / "hpss").mkdir(parents=True)
+    (batch.out / "hpss" / name).symlink_to(precious)
+    main([str(music / "a.wav"), *FAST, "-q", "-o", str(batch.out)])
+    assert precious.read_text() == "mine"

@@ -136,6 +136,20 @@ def test_what_libraries_print_does_not_get_between(tmp_path, job, monkeypatch, c
     assert "more noise" in capfd.readouterr().err
 
 
+def test_modules_that_print_while_they_are_imported_do_no_harm(tmp_path, job, monkeypatch):
+    monkeypatch.setattr(_workers, "_CODE", "print('{}\\nno\\xff end', end='');" + _workers._CODE)
+    found, _, _ = run(job, tasks(tmp_path, "one", "two"))
+    assert all(outcome.error is None for outcome in found.values())
+
+
+def test_a_crash_leaves_no_litter(tmp_path, job, monkeypatch):
+    code = "(job.layout(task).root.mkdir(), (job.layout(task).root / '.dspsep-0.part').touch(), os._exit(1))"
+    harm(monkeypatch, code)
+    found, _, _ = run(job, tasks(tmp_path, "bad", "two"))
+    assert found["bad"].error
+    assert [path.name for path in job.folder.iterdir()] == ["two"]
+
+
 def test_workers_that_do_not_end_are_killed(tmp_path, job, monkeypatch):
     harm(monkeypatch, "signal.signal(signal.SIGTERM, signal.SIG_IGN); import time; time.sleep(60)")
     working = outcomes_of_workers(

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from dspsep import STFT, CascadedHPSS, __version__
-from dspsep.cli import main
+from dspsep.cli import _console, main
 from dspsep.cli._settings import separator_from
 from dspsep.data import _reading
 from dspsep.metrics import si_sdr
@@ -176,6 +176,39 @@ def test_list_and_info_show_every_method(capsys):
     assert "--param first.n_fft=4096; it is HPSS(stft=STFT(n_fft=8192" in out
 
 
+def test_unknown_options_are_told_by_the_command(capsys):
+    with pytest.raises(SystemExit):
+        main(["separate", "x.wav", "--formt", "wav"])
+    err = capsys.readouterr().err
+    assert "dspsep separate: error: unrecognized arguments: --formt" in err
+    assert "did you mean --format?" in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+def test_a_reader_that_leaves_is_no_success(song, tmp_path):
+    path, _ = song
+    child = subprocess.Popen(
+        [sys.executable, "-m", "dspsep", "separate", str(path), "--json", "-o", str(tmp_path / "out")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    child.stdout.close()
+    assert child.stderr.read() == b""
+    child.stderr.close()
+    assert child.wait() == 141
+
+
+def test_tables_fit_terminals_and_wide_letters(monkeypatch):
+    rows = [("file", "x"), ("音楽.wav", "1"), ("e\u0301" + "a" * 200, "2"), ("\x1b[31m", "3")]
+    lines = _console.table(rows).splitlines()
+    assert max(map(len, lines)) > 200
+    assert "\x1b" not in "".join(lines)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "50")
+    lines = _console.table(rows).splitlines()
+    assert max(map(len, lines)) < 50
+    assert lines[2].index("1") == lines[0].index("x") - 2  # two letters of two columns
+
+
 def test_what_a_shell_makes_of_names_does_not_reach_the_terminal_raw(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["separate", "x.wav", "--\x1b[31mx.wav"])
@@ -258,7 +291,9 @@ def test_ctrl_c_ends_promptly_and_leaves_nothing(long_song, tmp_path, form):
     child.send_signal(signal.SIGINT)
     _, stderr = child.communicate(timeout=20)
     assert time.monotonic() - sent < 5.0
-    assert (child.returncode, stderr) == (130, "dspsep: interrupted\n")
+    assert child.returncode == 130
+    told = "dspsep: 0 of 1 are done; the same command goes on from there\ndspsep: interrupted\n"
+    assert stderr == told
     assert list(out.rglob("*")) == [out / "hpss"]
 
 

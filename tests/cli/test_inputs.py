@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def written(folder):
 
 @pytest.mark.core
 def test_a_folder_stands_for_the_audio_in_it_and_below(music):
-    found = tracks([str(music)])
+    found = list(tracks([str(music)]).values())
     assert [track.file for track in found] == [
         str(music / name) for name in ("A.FLAC", "b.wav", "disc 1/b.wav", "disc 1/deep/c.ogg")
     ]
@@ -43,7 +44,7 @@ def test_a_folder_stands_for_the_audio_in_it_and_below(music):
 
 @pytest.mark.core
 def test_names_of_tracks_do_not_meet(music):
-    again = tracks([str(music / "b.wav"), str(music), str(music / "b.wav"), "B.mp3"])
+    again = tracks([str(music / "b.wav"), str(music), str(music / "b.wav"), "B.mp3"]).values()
     names = [track.name.casefold() for track in again]
     assert len(set(names)) == len(names) == 5  # a file that is given twice is meant once
 
@@ -122,3 +123,44 @@ def test_two_stems_sum_to_the_file(music, tmp_path):
 def test_two_stems_of_what_is_not_there(capsys, tmp_path):
     assert main(["x.wav", "--two-stems", "vocals", "-o", str(tmp_path / "out")]) == 2
     assert "--two-stems must be one of harmonic, percussive; got 'vocals'" in capsys.readouterr().err
+
+
+def test_ten_thousand_names_take_no_time_to_speak_of(monkeypatch):
+    from dspsep.data import _names
+
+    folded = []
+    original = _names._key
+    monkeypatch.setattr(_names, "_key", lambda name: (folded.append(name), original(name))[1])
+    found = tracks([f"{i}/song.wav" for i in range(1000)])
+    assert len({track.name for track in found.values()}) == 1000
+    assert len(folded) < 20_000  # not every name for every other
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_read_is_told(music, tmp_path, capsys):
+    (music / "disc 1").chmod(0)
+    try:
+        assert (
+            main([str(music), str(music / "disc 1" / "b.wav"), "-p", "n_fft=256", "-o", str(tmp_path / "o")])
+            == 1
+        )
+    finally:
+        (music / "disc 1").chmod(0o700)
+    said = capsys.readouterr()
+    assert "disc 1: this folder cannot be read: Permission denied" in said.err
+    assert "b.wav: path must be a file that can be opened" in said.err
+
+
+def test_folders_that_cannot_be_listed_are_told(music, tmp_path, monkeypatch, capsys):
+    original = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("disc 1"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return original(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert main([str(music), "-p", "n_fft=256", "-o", str(tmp_path / "o")]) == 1
+    said = capsys.readouterr()
+    assert "disc 1: this folder cannot be read: Permission denied" in said.err
+    assert said.out.count("harmonic, percussive") == 2

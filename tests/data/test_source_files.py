@@ -76,6 +76,14 @@ def test_ordinary_names_stay(name):
     assert safe_file_name(name) == name
 
 
+def test_the_same_name_again_and_again():
+    taken: list[str] = []
+    for _ in range(300):
+        taken.append(safe_file_name("song", taken))
+        check(taken[-1])
+    assert len(set(taken)) == 300
+
+
 def test_what_becomes_of_some():
     assert safe_file_name("percussive/kick") == "percussive-kick"
     assert safe_file_name("../x") == "x"
