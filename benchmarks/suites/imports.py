@@ -33,7 +33,7 @@ _LIBROSA_SCRIPT = """
 import sys, librosa, soundfile
 mixture, rate = librosa.load(sys.argv[1], sr=None, mono=False)
 for name, part in zip(("harmonic", "percussive"), librosa.effects.hpss(mixture)):
-    soundfile.write(f"{sys.argv[2]}/{name}.wav", part.T, int(rate), subtype="FLOAT")
+    soundfile.write(f"{sys.argv[2]}/{name}.flac", part.T, int(rate), subtype="PCM_24")
 """
 
 
@@ -74,16 +74,18 @@ def _of_children(call: Callable[[], Any]) -> Timing:
     return Timing(time.perf_counter() - wall, cpu)
 
 
-def _process(name: str, package: str, arguments: Callable[[Path], Sequence[str]], stems: str) -> Contender:
-    """Return a process that separates a file into the folder `stems`, beside the file."""
+def _process(
+    name: str, package: str, arguments: Callable[[Path, Path], Sequence[str]], stems: str
+) -> Contender:
+    """Return a process that separates a file into `stems` in a folder, new each time: nothing is kept."""
 
     def prepare(song: SongFile) -> Task:
-        folder = song.folder / stems
-        folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, *arguments(song.path)]
-        return Task(
-            lambda: subprocess.run(command, check=True, cwd=song.folder), lambda _: read_parts(folder, "wav")
-        )
+        def call() -> Path:
+            folder = Path(tempfile.mkdtemp(dir=song.folder))
+            subprocess.run([sys.executable, *arguments(song.path, folder)], check=True, cwd=song.folder)
+            return folder / stems
+
+        return Task(call, lambda folder: read_parts(folder, "flac"))
 
     return Contender(name=name, package=package, prepare=prepare)
 
@@ -131,20 +133,20 @@ SUITE = Suite(
             title="The command line",
             note=(
                 "`dspsep separate`, and a script of four lines with librosa: from the start of Python to its "
-                "end, from a WAV file to two of floating point."
+                "end, from a WAV file to two FLAC files of 24 bits."
             ),
             contenders=(
                 _process(
                     "dspsep separate",
                     "dspsep",
-                    lambda path: ("-m", "dspsep", "separate", "-q", str(path)),
-                    "separated/hpss/song",
+                    lambda path, folder: ("-m", "dspsep", "separate", "-q", "-o", str(folder), str(path)),
+                    "hpss/song",
                 ),
                 _process(
                     "librosa, a script",
                     "librosa",
-                    lambda path: ("-c", _LIBROSA_SCRIPT, str(path), "by-librosa"),
-                    "by-librosa",
+                    lambda path, folder: ("-c", _LIBROSA_SCRIPT, str(path), str(folder)),
+                    ".",
                 ),
             ),
             make_input=song_file,
