@@ -347,3 +347,34 @@ def test_an_error_in_any_thread_is_raised_and_drops_what_has_not_begun(culprit):
         _parallel.run(job, [(number,) for number in range(100)])
     time.sleep(0.1)
     assert len(started) < 20
+
+
+def test_nobody_is_at_work_when_an_error_is_raised():
+    begun, done = threading.Event(), []
+    caller = threading.current_thread()
+
+    def job(number):
+        if threading.current_thread() is caller:
+            begun.wait(10)
+            raise ZeroDivisionError
+        begun.set()
+        time.sleep(0.2)
+        done.append(number)
+
+    with dspsep.num_threads(2), pytest.raises(ZeroDivisionError):
+        _parallel.run(job, [(i,) for i in range(6)])
+    assert len(done) == 1
+    time.sleep(0.3)
+    assert len(done) == 1
+
+
+def test_threads_of_the_pool_do_not_keep_a_process():
+    code = (
+        "import threading, dspsep; from dspsep import _parallel\n"
+        "with dspsep.num_threads(3): _parallel.run(lambda i: None, [(i,) for i in range(9)])\n"
+        "print(all(t.daemon for t in threading.enumerate() if t.name.startswith('dspsep')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "True\n"

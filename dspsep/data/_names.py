@@ -97,9 +97,6 @@ class Names:
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
-    def __contains__(self, name: str) -> bool:
-        return _key(name) in self.keys
-
 
 def system_name(path: Path) -> str | bytes:
     """Return the name of a file as soundfile takes any: on POSIX it is bytes, and need not be UTF-8."""

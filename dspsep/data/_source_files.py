@@ -189,7 +189,6 @@ class SourceFiles:
             for folder in {path.parent: None for path in (layout.record, *self.paths.values())}:
                 self._made += _make(folder)
                 remove_litter(folder)
-            finish_removal(layout)
             _refuse_folders([layout.record, *self.paths.values()])
             _refuse_source(source, [layout.record, *self.paths.values(), *files_of_set(layout)])
         except BaseException:

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from dspsep.batch import _lock
 from dspsep.batch._lock import FolderLock
 from dspsep.errors import InputError
 
@@ -77,8 +78,6 @@ def test_what_lies_in_the_lock_is_not_believed(tmp_path):
 
 
 def test_without_locks_there_is_none(tmp_path, monkeypatch):
-    from dspsep.batch import _lock
-
     def unsupported(*_):
         raise OSError(95, "not supported")
 
@@ -150,4 +149,24 @@ def test_names_are_claimed_from_one_another_and_forgotten_with_the_last(tmp_path
     with FolderLock(tmp_path, "a") as lock:
         lock.claimed(choose({}))
     assert seen[-1] == {}
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_lock_that_was_removed_meanwhile_is_none(tmp_path, monkeypatch, shared):
+    original = _lock.fcntl.flock
+    path = tmp_path / ".dspsep-lock"
+    calls = []
+
+    def flock(descriptor, operation):
+        calls.append(operation)
+        if len(calls) == 1:
+            path.unlink()  # the last one of others leaves between opening and locking
+            if shared:
+                raise BlockingIOError
+        original(descriptor, operation)
+
+    monkeypatch.setattr(_lock.fcntl, "flock", flock)
+    with FolderLock(tmp_path, "a") as lock:
+        assert path.stat().st_ino == os.fstat(lock._descriptor).st_ino
     assert not list(tmp_path.iterdir())
