@@ -16,6 +16,15 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP] if os.name != "nt" else []
 
 
+@pytest.fixture(autouse=True)
+def nobody_is_deaf():
+    """Undo what `nohup` and the like do, and pass on."""
+    before = [signal.signal(number, signal.SIG_DFL) for number in SIGNALS[1:]]
+    yield
+    for number, handler in zip(SIGNALS[1:], before, strict=True):
+        signal.signal(number, handler)
+
+
 def send(number):
     os.kill(os.getpid(), number)
     for _ in range(1000):

@@ -113,6 +113,11 @@ class Bar:
         self._show_tracks()
         self._move()
 
+    def clear(self) -> None:
+        """Make room for a line; the bar is drawn anew below it."""
+        if self._bar is not None:
+            self._bar.clear()
+
     def report(self, track: str, progress: Progress) -> None:
         """Show what a separator reports, and how much of its track is done."""
         if self._bar is None:

@@ -150,6 +150,7 @@ class _Batch:
             with bar, closing(results):
                 for task, outcome in results:
                     bar.done(task.track)
+                    bar.clear()
                     self._tell(task, outcome)
         except KeyboardInterrupt:
             if not self.options.quiet:

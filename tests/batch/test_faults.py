@@ -41,11 +41,16 @@ def command(music, out, *more):
     ]  # fmt: skip
 
 
+def _hear():
+    # Background jobs of a shell are started deaf to these, and would pass that on.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
 def start(*arguments):
     return subprocess.Popen(
         command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        # Background jobs of a shell are started deaf to it, and would pass that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
+        preexec_fn=_hear,  # noqa: PLW1509 - no threads here
     )  # fmt: skip
 
 
