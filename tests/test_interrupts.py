@@ -19,9 +19,9 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP] if os.name != "nt" else
 @pytest.fixture(autouse=True)
 def nobody_is_deaf():
     """Undo what `nohup` and the like do, and pass on."""
-    before = [signal.signal(number, signal.SIG_DFL) for number in SIGNALS[1:]]
+    before = [signal.signal(number, signal.SIG_DFL) for number in SIGNALS]
     yield
-    for number, handler in zip(SIGNALS[1:], before, strict=True):
+    for number, handler in zip(SIGNALS, before, strict=True):
         signal.signal(number, handler)
 
 
