@@ -14,6 +14,7 @@ from dspsep.batch import _manifest, _track
 from dspsep.batch._manifest import MANIFEST
 from dspsep.cli import main
 from dspsep.data import _separation
+from dspsep.data._layout import Layout, checked_template
 from dspsep.errors import DspsepError
 
 FAST = ("-p", "n_fft=256")
@@ -423,3 +424,20 @@ def test_links_in_the_output_folder_are_not_written_through(music, batch, tmp_pa
     (batch.out / "hpss" / name).symlink_to(precious)
     main([str(music / "a.wav"), *FAST, "-q", "-o", str(batch.out)])
     assert precious.read_text() == "mine"
+
+
+def test_music_beside_results_is_music(music, capsys):
+    # The folder of the output may be one of music; only the folder of the method is not.
+    assert main([str(music), *FAST, "-q", "-o", str(music / "disc")]) == 0
+    assert main([str(music), *FAST, "--json", "-o", str(music / "disc")]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_tidying_reaches_all_folders_of_a_template(tmp_path):
+    template = checked_template("{source}/{track}.{ext}")
+    layout = Layout.of_track(tmp_path, template, "song", ".mp3")
+    for path in (*layout.files(["a", "b"], ".wav").values(), layout.record):
+        path.parent.mkdir()
+        (path.parent / ".dspsep-0.part").touch()
+    layout.tidy(["a", "b"])
+    assert not list(tmp_path.iterdir())
