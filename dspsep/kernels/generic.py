@@ -5,7 +5,16 @@ from __future__ import annotations
 from dspsep import _backend
 from dspsep._typing import Array, Namespace
 
-__all__ = ["diffusion_step", "istft", "median_over_frequency", "median_over_time", "soft_mask", "stft"]
+__all__ = [
+    "cross_spectra",
+    "diffusion_step",
+    "filter_spectra",
+    "istft",
+    "median_over_frequency",
+    "median_over_time",
+    "soft_mask",
+    "stft",
+]
 
 # Running medians gather `length` neighbours of every value before they sort; this bounds the gathered
 # values that exist at once (in float32: 64 MiB, and sorting doubles it).
@@ -110,6 +119,24 @@ def diffusion_step(whole: Array, harmonic: Array, weight: float) -> tuple[Array,
     flow = flow - ((1 - weight) / 4) * _second_difference(along_frequency, 2)
     following: Array = xp.minimum(xp.maximum(harmonic + flow, xp.zeros_like(whole)), whole)
     return following, loss
+
+
+def cross_spectra(total: Array, left: Array, right: Array) -> Array:
+    """See `dspsep.kernels.Kernels.cross_spectra`."""
+    xp = _backend.namespace(total, left, right)
+    # Products of matrices, one a bin: (bins, left rows, blocks) by (bins, blocks, right rows).
+    products = xp.conj(xp.permute_dims(left, (2, 0, 1))) @ xp.permute_dims(right, (2, 1, 0))
+    added: Array = total + xp.permute_dims(products, (1, 2, 0))
+    return added
+
+
+def filter_spectra(filters: Array, spectra: Array) -> Array:
+    """See `dspsep.kernels.Kernels.filter_spectra`."""
+    xp = _backend.namespace(filters, spectra)
+    # Products of matrices, one a bin: (bins, outputs, inputs) by (bins, inputs, blocks).
+    products = xp.permute_dims(filters, (2, 0, 1)) @ xp.permute_dims(spectra, (2, 0, 1))
+    filtered: Array = xp.permute_dims(products, (1, 2, 0))
+    return filtered
 
 
 def _energy(values: Array) -> Array:

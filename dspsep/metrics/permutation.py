@@ -34,7 +34,7 @@ from dspsep.errors import InputError
 from dspsep.metrics._signals import Signal, alike, require_sound, scaling
 from dspsep.metrics.ratios import BY_NAME, Metric
 
-__all__ = ["Permutation", "best_permutation"]
+__all__ = ["Permutation", "assignment", "best_permutation", "named"]
 
 #: Totals closer than this, in decibels, are a tie: less than rounding can tell apart, and than anyone hears.
 _TIE = 1e-6
@@ -109,7 +109,7 @@ class Permutation:
         dict of str to array
             The same arrays; unmatched ones are left out.
         """
-        values = list(_named("estimates", estimates).values())
+        values = list(named("estimates", estimates).values())
         if len(values) != len(self.estimates):
             raise InputError("estimates", f"the {len(self.estimates)} that were matched", len(values))
         return {name: values[index] for name, index in zip(self.references, self.estimate_for, strict=True)}
@@ -179,7 +179,7 @@ def best_permutation(
     """
     if not callable(metric):
         _checks.choice("metric", metric, BY_NAME)
-    true, made = _named("references", references), _named("estimates", estimates)
+    true, made = named("references", references), named("estimates", estimates)
     if len(made) < len(true):
         raise InputError(
             "estimates",
@@ -197,11 +197,11 @@ def best_permutation(
         scores = _scores_by_angle(signals[: len(true)], signals[len(true) :], metric)
     scores.setflags(write=False)
     return Permutation(
-        references=tuple(true), estimates=tuple(made), estimate_for=_assignment(scores), scores=scores
+        references=tuple(true), estimates=tuple(made), estimate_for=assignment(scores), scores=scores
     )
 
 
-def _named(argument: str, sources: Mapping[str, Any] | Sequence[Any] | Array) -> dict[str, Any]:
+def named(argument: str, sources: Mapping[str, Any] | Sequence[Any] | Array) -> dict[str, Any]:
     """Return sources by name; those that have none are numbered."""
     if isinstance(sources, Mapping):
         named = dict(sources)
@@ -284,7 +284,7 @@ def _inner_products(
     return table[0].sum(axis=0), table[1].sum(axis=0)
 
 
-def _assignment(scores: FloatArray) -> tuple[int, ...]:
+def assignment(scores: FloatArray) -> tuple[int, ...]:
     """Return the column of each row of the best assignment; the first in order, of those that tie."""
     weights = _without_infinities(scores)
     best = _best_total(weights)

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from dspsep.kernels.cpu.diffusion import diffusion_step
 from dspsep.kernels.cpu.masks import soft_mask
+from dspsep.kernels.simd.spectra import cross_spectra, filter_spectra
 from dspsep.kernels.simd.medians import median_over_frequency, median_over_time
 from dspsep.kernels.simd.transforms import istft, stft
 
-__all__ = ["diffusion_step", "istft", "median_over_frequency", "median_over_time", "soft_mask", "stft"]
+__all__ = [
+    "cross_spectra",
+    "diffusion_step",
+    "filter_spectra",
+    "istft",
+    "median_over_frequency",
+    "median_over_time",
+    "soft_mask",
+    "stft",
+]

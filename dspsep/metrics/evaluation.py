@@ -1,0 +1,234 @@
+"""From references and estimates to scores, by whatever protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dspsep import _audio, _backend, _checks
+from dspsep._typing import Array, FloatArray
+from dspsep._version import __version__
+from dspsep.errors import InputError
+from dspsep.metrics._signals import Signal, alike, scaling
+from dspsep.metrics._stacks import Stack
+from dspsep.metrics._track_scores import TrackScores
+from dspsep.metrics.permutation import assignment, named
+from dspsep.metrics._projections import Pairs
+from dspsep.metrics.protocols import Measured, Protocol, Task, named_protocols
+from dspsep.metrics.results import Scores
+
+__all__ = ["evaluate", "protocol_named"]
+
+
+def evaluate(
+    references: Mapping[str, Any] | Sequence[Any] | Array,
+    estimates: Mapping[str, Any] | Sequence[Any] | Array,
+    sample_rate: float,
+    protocol: str | Protocol = "bss_eval_v4",
+    *,
+    mixture: object = None,
+    mapping: Mapping[str, str] | None = None,
+    permutation: bool = False,
+    pad: bool = False,
+    track: str = "",
+) -> Scores:
+    """Score a separation, source by source and window by window.
+
+    Parameters
+    ----------
+    references : mapping of str to array, sequence of arrays, or array of shape (n_sources, …)
+        The true sources, each (n_samples,) or (n_channels, n_samples), all alike: `Sources` or a dict; those
+        without names are called "0", "1", …. **All sources of the mixture**: what is not among them counts as
+        artifacts, and the scores of one source depend on which others there are.
+    estimates : mapping of str to array, sequence of arrays, or array of shape (n_estimates, …)
+        What a method made of them, likewise. Those without a reference of their name, such as ``residual``, are
+        not scored.
+    sample_rate : float
+        In hertz.
+    protocol : str or Protocol, default="bss_eval_v4"
+        ``"bss_eval_v4"``, ``"bss_eval_v3_images"``, ``"bss_eval_v3_sources"`` (see `BSSEval`),
+        ``"scale_invariant"`` (`ScaleInvariant`), ``"mdx"`` (`MDX`), ``"mirex"`` (`MIREX`), or one of these with
+        settings of your own.
+    mixture : array of the shape of a reference, optional
+        What was separated, for protocols that compare with it. The default is the sum of the references.
+    mapping : mapping of str to str, optional
+        The name of the estimate of each reference, where they differ: ``{"accompaniment": "background"}``.
+    permutation : bool, default=False
+        Match each reference with the estimate that serves it best, by the metric that the protocol has for it.
+        For blind methods only: say so beside the numbers.
+    pad : bool, default=False
+        Cut estimates, or fill them up with silence, to the length of the references. Without it a difference is
+        an error, since it may come from a delay, which no score forgives.
+    track : str, default=""
+        What the scores are filed under.
+
+    Returns
+    -------
+    Scores
+        Of one track. ``scores["vocals", "SDR"]`` is one number, ``scores.summary()`` is a table with the
+        spread and with the number of windows that do not count, and `Scores.join` puts tracks together.
+
+    Raises
+    ------
+    InputError
+        If a reference has no estimate, if shapes differ, if anything is not finite audio, or if a source or an
+        estimate is silent throughout and the protocol refuses that.
+    BackendError
+        If the arrays are of different libraries.
+
+    See Also
+    --------
+    score : One number a source, without windows.
+    best_permutation : Which estimate is which source.
+
+    Notes
+    -----
+    Everything is checked before anything is computed. Audio of any type is read in blocks of double precision,
+    without a copy, and never changed. Signals on a GPU are read there; only inner products come to the host.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=4.0)
+    >>> references = dspsep.Regroup(
+    ...     harmonic=["bass", "chords", "vocals"], percussive=["kick", "snare", "hihat"]
+    ... ).refine(scene.mixture, dspsep.Sources(scene.sources, scene.sample_rate))
+    >>> estimates = dspsep.HPSS().separate(scene.mixture, scene.sample_rate)
+    >>> scores = dspsep.metrics.evaluate(references, estimates, scene.sample_rate)
+    >>> scores["percussive", "SDR"] > 3
+    True
+    """
+    rate = _checks.sample_rate(sample_rate)
+    way = protocol_named(protocol)
+    if not isinstance(track, str):
+        raise InputError("track", "a string", repr(track)[:60])
+    true, made = named("references", references), named("estimates", estimates)
+    if permutation and mapping is not None:
+        raise InputError("mapping", "None where permutation=True", repr(mapping)[:60], "It is one or the other.")
+    if not permutation:
+        made = _matched(true, made, mapping)
+    elif len(made) < len(true):
+        raise InputError("estimates", f"at least as many as the {len(true)} references", len(made))
+    task = _task(true, made, mixture, rate, pad)
+    if way.refuses_silence:
+        _refuse_silence([*task.references.signals, *task.estimates.signals])
+    n = len(true)
+    pairs = [(i, j) for i in range(n) for j in range(len(made))] if permutation else [(i, i) for i in range(n)]
+    measured = way.measure(task, pairs)
+    order = _order(measured, pairs, way, n, len(made)) if permutation else tuple(range(n))
+    chosen = [pairs.index((i, j)) for i, j in enumerate(order)]
+    names = list(made) if permutation or mapping is None else [mapping.get(name, name) for name in true]
+    return _scores(track, list(true), [names[j] for j in order], measured, chosen, way, task, permutation)
+
+
+def protocol_named(protocol: object) -> Protocol:
+    """Return the protocol of a name; a protocol is returned as it is."""
+    if isinstance(protocol, Protocol):
+        return protocol
+    return named_protocols()[_checks.choice("protocol", protocol, named_protocols())]
+
+
+def _matched(true: dict[str, Any], made: dict[str, Any], mapping: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return the estimate of each reference, under the name of the reference."""
+    mapping = {} if mapping is None else mapping
+    if not isinstance(mapping, Mapping):
+        raise InputError("mapping", "a mapping of names of references to names of estimates", repr(mapping)[:60])
+    for name in mapping:
+        if name not in true:
+            raise InputError("mapping", f"of references ({_listed(true)})", repr(name))
+    missing = [mapping.get(name, name) for name in true if mapping.get(name, name) not in made]
+    if missing:
+        raise InputError(
+            "estimates",
+            f"audio for every reference ({_listed(true)})",
+            f"none called {_listed(missing)}, but {_listed(made)}",
+            "Rename them, pass mapping={reference: estimate}, or permutation=True if the method cannot know "
+            "which source is which.",
+        )
+    return {name: made[mapping.get(name, name)] for name in true}
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(repr(name)[:60] for name in list(names)[:20])
+
+
+def _task(true: dict[str, Any], made: dict[str, Any], mixture: object, rate: float, pad: bool) -> Task:
+    references = [(f"references[{name!r}]", audio) for name, audio in true.items()]
+    estimates = [(f"estimates[{name!r}]", audio) for name, audio in made.items()]
+    if pad:
+        like = _backend.as_array(*references[0])
+        _audio.check_shape(references[0][0], like)
+        estimates = [(name, _fitted(name, audio, like)) for name, audio in estimates]
+    whole = [] if mixture is None else [("mixture", mixture)]
+    signals = alike([*references, *estimates, *whole])
+    exponent = scaling(max(signal.peak for signal in signals))
+    n = len(references)
+    heard, scored = Stack(signals[:n], exponent), Stack(signals[n : n + len(estimates)], exponent)
+    given = Stack(signals[n + len(estimates) :], exponent) if whole else None
+    return Task(heard, scored, given, rate)
+
+
+def _fitted(name: str, audio: object, like: Array) -> Array:
+    """Return the estimate with as many samples as a reference."""
+    array = _backend.as_array(name, audio)
+    _audio.check_shape(name, array)
+    n_samples = like.shape[-1]
+    if array.ndim != like.ndim or array.shape[-1] == n_samples:
+        return array  # what differs otherwise is refused later
+    if array.shape[-1] > n_samples:
+        return array[..., :n_samples]
+    xp = _backend.namespace(array)
+    shape = (*array.shape[:-1], n_samples - array.shape[-1])
+    return xp.concat([array, xp.zeros(shape, dtype=array.dtype, device=array.device)], axis=-1)
+
+
+def _refuse_silence(signals: list[Signal]) -> None:
+    for signal in signals:
+        if signal.silent:
+            raise InputError(
+                signal.name,
+                "audible",
+                "silence throughout",
+                'Leave this source out, or score with silence="strict", which leaves out no other for it.',
+            )
+
+
+def _order(measured: Measured, pairs: Pairs, way: Protocol, n: int, n_estimates: int) -> tuple[int, ...]:
+    """Return the estimate of each reference, so that the mean of the deciding metric is largest."""
+    values = measured.values[:, way.metrics.index(way.decides)]
+    counts = np.isfinite(values) | np.isinf(values)
+    table = np.full((n, n_estimates), -np.inf)
+    for pair, row, count in zip(pairs, values, counts, strict=True):
+        with np.errstate(invalid="ignore"):
+            mean = row[count].mean() if count.any() else -np.inf
+        table[pair] = -np.inf if np.isnan(mean) else mean
+    return assignment(table)
+
+
+def _scores(
+    track: str,
+    sources: list[str],
+    estimates: list[str],
+    measured: Measured,
+    chosen: list[int],
+    way: Protocol,
+    task: Task,
+    permutation: bool,
+) -> Scores:
+    values: FloatArray = measured.values[chosen]
+    edges = np.array(measured.windows, dtype=np.float64) / task.sample_rate
+    scored = TrackScores(
+        track=track,
+        sources=tuple(sources),
+        metrics=way.metrics,
+        values=values,
+        starts=edges[:, 0],
+        durations=edges[:, 1] - edges[:, 0],
+        duration=task.n_samples / task.sample_rate,
+        protocol={**way.describe(), "permutation": permutation, "sources": tuple(sources)},
+        estimates=tuple(estimates),
+        details={**measured.details, "sample_rate": task.sample_rate, "dspsep": __version__},
+    )
+    return Scores((scored,))

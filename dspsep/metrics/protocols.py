@@ -1,0 +1,211 @@
+"""What a protocol is: how a separation is scored, as a value that is stored with every score.
+
+Numbers of two papers can be compared if and only if they were made in the same way: by the same version, over
+the same windows, with the same treatment of silence, and of the same set of sources. A protocol is a frozen
+dataclass of all that but the sources, which are added when it is used.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
+
+from dspsep import _checks
+from dspsep._typing import FloatArray
+from dspsep.errors import InputError
+from dspsep.metrics._projections import Pairs
+from dspsep.metrics._stacks import Stack
+
+__all__ = ["Measured", "Protocol", "Task", "decibels", "in_windows", "without_silence"]
+
+#: What is done about silence: see `Protocol`.
+SILENCE = ("sisec", "strict")
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A track to be scored, checked."""
+
+    references: Stack
+    estimates: Stack
+    mixture: Stack | None
+    sample_rate: float
+
+    @property
+    def n_samples(self) -> int:
+        """Of every signal."""
+        return self.references.n_samples
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a protocol found: a score of every pair, metric and window, and what else is worth knowing.
+
+    Attributes
+    ----------
+    values : array of shape (n_pairs, n_metrics, n_windows)
+        In decibels, NaN where undefined.
+    windows : list of tuple of two int
+        First sample of each window, and the one after the last.
+    details : dict
+        Plain data.
+    """
+
+    values: FloatArray
+    windows: list[tuple[int, int]]
+    details: dict[str, Any]
+
+
+class Protocol(ABC):
+    """Base class of the ways of scoring a separation.
+
+    A protocol is a frozen, keyword-only dataclass: it prints as it is written, and equal settings are equal.
+    `evaluate` puts it to use.
+
+    See Also
+    --------
+    BSSEval : SDR, ISR, SIR, SAR of BSS Eval, versions 3 and 4.
+    ScaleInvariant : SI-SDR and its family.
+    MDX : The global SDR of the Music Demixing Challenge.
+    MIREX : NSDR, and GNSDR over tracks, of singing voice separation.
+    """
+
+    #: How windows, and then tracks, become one number.
+    over_windows: ClassVar[str] = "median"
+    over_tracks: ClassVar[str] = "median"
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What the protocol is called in tables and files."""
+
+    @property
+    @abstractmethod
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics, in their order; all in decibels, and larger is better."""
+
+    @property
+    @abstractmethod
+    def decides(self) -> str:
+        """The metric that decides which estimate is which source, where that is asked for."""
+
+    @property
+    def refuses_silence(self) -> bool:
+        """Whether a track with a source or an estimate that is silent throughout is an error."""
+        return getattr(self, "silence", "") == "sisec"
+
+    @abstractmethod
+    def measure(self, task: Task, pairs: Pairs) -> Measured:
+        """Return the scores of pairs of a reference and an estimate, each by its position in the task."""
+
+    def replace(self, **changes: Any) -> Self:
+        """Return the same with some settings changed.
+
+        Parameters
+        ----------
+        **changes : Any
+            Settings by name.
+
+        Returns
+        -------
+        Protocol
+            Of the same class.
+
+        Examples
+        --------
+        >>> from dspsep.metrics import BSSEval
+        >>> BSSEval().replace(silence="strict")
+        BSSEval(version='v4', window_seconds=None, hop_seconds=None, n_taps=512, silence='strict')
+        """
+        return cast("Self", replace(cast("Any", self), **changes))
+
+    def describe(self) -> dict[str, Any]:
+        """Return the name and all settings as plain data: what is stored with every score.
+
+        Returns
+        -------
+        dict
+            Strings and numbers by name.
+
+        Examples
+        --------
+        >>> from dspsep.metrics import MDX
+        >>> MDX().describe()
+        {'name': 'mdx', 'over_windows': 'median', 'over_tracks': 'mean'}
+        """
+        settings = {item.name: getattr(self, item.name) for item in fields(cast("Any", self))}
+        return {
+            "name": self.name,
+            **settings,
+            "over_windows": self.over_windows,
+            "over_tracks": self.over_tracks,
+        }
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def _check_windows(self, window: object, hop: object) -> None:
+        """Check lengths in seconds: None for what is usual, and "whole" for one window over all of the track."""
+        if window is not None and window != "whole":
+            self._set("window_seconds", _checks.number("window_seconds", window, minimum=0, above=True))
+        if hop is not None:
+            self._set("hop_seconds", _checks.number("hop_seconds", hop, minimum=0, above=True))
+        if hop is not None and (window is None or window == "whole"):
+            raise InputError(
+                "hop_seconds", "None unless window_seconds is a number", hop, "Windows of what length?"
+            )
+
+
+def in_windows(
+    n_samples: int, sample_rate: float, window: float | str | None, hop: float | None
+) -> list[tuple[int, int]]:
+    """Return first and last sample of whole windows: what is left over at the end is not scored.
+
+    A track that is no longer than a window is one window; so is every track if `window` is "whole".
+    """
+    if window is None or isinstance(window, str):
+        return [(0, n_samples)]
+    length = max(round(window * sample_rate), 1)
+    step = length if hop is None else max(round(hop * sample_rate), 1)
+    if length >= n_samples:
+        return [(0, n_samples)]
+    return [(start, start + length) for start in range(0, n_samples - length + 1, step)]
+
+
+def decibels(energy: FloatArray, error: FloatArray) -> FloatArray:
+    """Return ratios in decibels: infinite where one of the two is nothing, NaN where both are."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return cast("FloatArray", 10 * (np.log10(energy) - np.log10(error)))
+
+
+def without_silence(
+    values: FloatArray, pairs: Pairs, silence: str, heard: FloatArray, made: FloatArray
+) -> FloatArray:
+    """Return the values (n_pairs, n_metrics, n_windows) with NaN where the policy wants none.
+
+    `heard` (n_references, n_windows) and `made` (n_estimates, n_windows) are energies.
+    """
+    values = values.copy()
+    if silence == "sisec":
+        values[:, :, (heard == 0).any(axis=0) | (made == 0).any(axis=0)] = math.nan
+        return values
+    for k, (i, _) in enumerate(pairs):
+        values[k][:, heard[i] == 0] = math.nan
+    return values
+
+
+def named_protocols() -> Mapping[str, Protocol]:
+    """Return the protocols that have a name, by name."""
+    from dspsep.metrics.bss_eval import BSSEval
+    from dspsep.metrics.mdx import MDX
+    from dspsep.metrics.mirex import MIREX
+    from dspsep.metrics.scale_invariant import ScaleInvariant
+
+    versions = [BSSEval(), BSSEval(version="v3_images"), BSSEval(version="v3_sources")]
+    protocols: list[Protocol] = [*versions, ScaleInvariant(), MDX(), MIREX()]
+    return {protocol.name: protocol for protocol in protocols}
