@@ -1,7 +1,8 @@
 """From the scores of windows to one number: over the windows of a track, then over tracks.
 
-NaN stands for a window, or a track, in which a score is undefined, and is left out; where nothing is left,
-the result is NaN. Infinite scores count: a median can be infinite, and the mean of ``inf`` and ``-inf`` is NaN.
+NaN stands for a window, or a track, in which a score is undefined, and is left out; where nothing
+is left, the result is NaN. Infinite scores count: a median can be infinite, and the mean of ``inf`` and
+``-inf`` is NaN.
 """
 
 from __future__ import annotations
@@ -34,14 +35,15 @@ def over_tracks(values: FloatArray, durations: FloatArray, how: str) -> float:
     """Return the median, mean or mean weighted by duration of the tracks that are defined."""
     if how != "weighted mean":
         return _central(defined(values), how)
-    # A track of no duration has no weight, not even where its score is infinite.
-    counts = ~np.isnan(values) & (durations > 0)
-    if not counts.any():
-        return float("nan")
-    # Relative to the longest, so that no sum of durations can overflow.
-    weights = durations[counts] / durations[counts].max()
+    values, weights = values[~np.isnan(values)], durations[~np.isnan(values)]
+    if not weights.any():
+        return _central(values, "mean")  # equal weights, as zeros are
+    # Relative to the longest, so that no sum of durations can overflow. A track of no duration has no
+    # weight, not even where its score is infinite.
+    weights = weights / weights.max()
+    values, weights = values[weights > 0], weights[weights > 0]
     with np.errstate(invalid="ignore"):
-        return float(np.sum(values[counts] * weights) / np.sum(weights))
+        return float(np.sum(values * weights) / np.sum(weights))
 
 
 def spread(values: FloatArray) -> dict[str, float]:

@@ -14,7 +14,7 @@ from dspsep.errors import InputError
 from dspsep.metrics import _plain_data
 from dspsep.metrics._aggregation import OVER_TRACKS, OVER_WINDOWS
 
-__all__ = ["TrackScores", "listed", "position"]
+__all__ = ["TrackScores", "check_comparable", "chosen", "listed", "position"]
 
 
 class _NoSuchNameError(InputError, KeyError):
@@ -39,7 +39,7 @@ def position(kind: str, name: object, names: tuple[str, ...]) -> int:
 class TrackScores:
     """The scores of one track: every source, metric and window, and how they came about.
 
-    A value: arrays are read-only copies, and two are equal if all of their content is, NaN being equal to NaN.
+    A value: arrays are read-only copies, and two are equal if all their content is, NaN being equal to NaN.
 
     Parameters
     ----------
@@ -234,3 +234,41 @@ def _protocol(given: object) -> Mapping[str, Any]:
     for key, options in (("over_windows", OVER_WINDOWS), ("over_tracks", OVER_TRACKS)):
         _checks.choice(f"protocol[{key!r}]", protocol.get(key), options)
     return protocol
+
+
+def chosen(tracks: tuple[TrackScores, ...], track: str | None) -> tuple[TrackScores, ...]:
+    """Return the track of this name alone, or all for None."""
+    if track is None:
+        return tracks
+    return (tracks[position("track", track, tuple(one.track for one in tracks))],)
+
+
+def check_comparable(first: TrackScores, other: TrackScores) -> None:
+    """Refuse to put a track beside the first of several if its scores mean something else."""
+    if set(other.sources) != set(first.sources):
+        raise InputError(
+            "tracks",
+            f"scored for the same sources, {listed(first.sources)}",
+            f"{listed(other.sources)} in {other.track!r}",
+            "Scores of a source depend on the sources that are scored with it: use one set for all tracks.",
+        )
+    if set(other.metrics) != set(first.metrics):
+        raise InputError(
+            "tracks",
+            f"scored by the same metrics, {listed(first.metrics)}",
+            f"{listed(other.metrics)} in {other.track!r}",
+        )
+    for key in sorted(first.protocol.keys() | other.protocol.keys()):
+        one, two = (_unordered(key, track.protocol.get(key)) for track in (first, other))
+        if not _plain_data.same(one, two):
+            raise InputError(
+                "tracks",
+                f"scored by one protocol, with {key} {str(one)[:80]!r}",
+                f"{str(two)[:80]!r} in {other.track!r}",
+                "Score all tracks in the same way, or keep their scores apart.",
+            )
+
+
+def _unordered(key: str, value: Any) -> Any:
+    """Return a part of a protocol; the order in which sources were given says nothing."""
+    return tuple(sorted(value, key=repr)) if key == "sources" and isinstance(value, tuple) else value
