@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from dspsep.metrics.permutation import Permutation, best_permutation
 from dspsep.metrics.ratios import sdr, si_sdr
+from dspsep.metrics.results import Scores, Summary, TrackScores
 from dspsep.metrics.scores import score
 
-__all__ = ["Permutation", "best_permutation", "score", "sdr", "si_sdr"]
+__all__ = ["Permutation", "Scores", "Summary", "TrackScores", "best_permutation", "score", "sdr", "si_sdr"]
