@@ -11,11 +11,11 @@ from dspsep import _audio, _backend, _checks
 from dspsep._typing import Array, FloatArray
 from dspsep._version import __version__
 from dspsep.errors import InputError
+from dspsep.metrics._projections import Pairs
 from dspsep.metrics._signals import Signal, alike, scaling
 from dspsep.metrics._stacks import Stack
 from dspsep.metrics._track_scores import TrackScores
 from dspsep.metrics.permutation import assignment, named
-from dspsep.metrics._projections import Pairs
 from dspsep.metrics.protocols import Measured, Protocol, Task, named_protocols
 from dspsep.metrics.results import Scores
 
@@ -106,7 +106,9 @@ def evaluate(
         raise InputError("track", "a string", repr(track)[:60])
     true, made = named("references", references), named("estimates", estimates)
     if permutation and mapping is not None:
-        raise InputError("mapping", "None where permutation=True", repr(mapping)[:60], "It is one or the other.")
+        raise InputError(
+            "mapping", "None where permutation=True", repr(mapping)[:60], "It is one or the other."
+        )
     if not permutation:
         made = _matched(true, made, mapping)
     elif len(made) < len(true):
@@ -115,7 +117,9 @@ def evaluate(
     if way.refuses_silence:
         _refuse_silence([*task.references.signals, *task.estimates.signals])
     n = len(true)
-    pairs = [(i, j) for i in range(n) for j in range(len(made))] if permutation else [(i, i) for i in range(n)]
+    pairs = (
+        [(i, j) for i in range(n) for j in range(len(made))] if permutation else [(i, i) for i in range(n)]
+    )
     measured = way.measure(task, pairs)
     order = _order(measured, pairs, way, n, len(made)) if permutation else tuple(range(n))
     chosen = [pairs.index((i, j)) for i, j in enumerate(order)]
@@ -134,7 +138,9 @@ def _matched(true: dict[str, Any], made: dict[str, Any], mapping: Mapping[str, s
     """Return the estimate of each reference, under the name of the reference."""
     mapping = {} if mapping is None else mapping
     if not isinstance(mapping, Mapping):
-        raise InputError("mapping", "a mapping of names of references to names of estimates", repr(mapping)[:60])
+        raise InputError(
+            "mapping", "a mapping of names of references to names of estimates", repr(mapping)[:60]
+        )
     for name in mapping:
         if name not in true:
             raise InputError("mapping", f"of references ({_listed(true)})", repr(name))

@@ -170,7 +170,9 @@ def _scores(blocks: _Blocks, n: int, pairs: Pairs) -> tuple[FloatArray, FloatArr
     weights = (inverse * _outer(scale)) @ products
 
     def errors(signals: Array) -> Array:
-        return _backend.namespace(signals).stack([_errors(signals, n, pair, alpha, weights) for pair in pairs])
+        return _backend.namespace(signals).stack(
+            [_errors(signals, n, pair, alpha, weights) for pair in pairs]
+        )
 
     error = blocks.total(errors)
     own = np.array([energy[i] for i, _ in pairs])
@@ -184,9 +186,7 @@ def _outer(scale: FloatArray) -> FloatArray:
     return scale[:, None] * scale
 
 
-def _errors(
-    signals: Array, n: int, pair: tuple[int, int], alpha: FloatArray, weights: FloatArray
-) -> Array:
+def _errors(signals: Array, n: int, pair: tuple[int, int], alpha: FloatArray, weights: FloatArray) -> Array:
     """Return the energies of α s − x, P − α s, x − P and s − x, for one pair."""
     s, x = signals[pair[0], ...], signals[n + pair[1], ...]
     scaled = s * float(alpha[pair])

@@ -22,9 +22,7 @@ def cross_spectra(total: Array, left: Array, right: Array) -> Array:
     left, right = readonly(left), readonly(right)
     total = np.ascontiguousarray(total)
     n_freqs = total.shape[2]
-    jobs = [
-        (total, left, right, start, min(start + _PIECE, n_freqs)) for start in range(0, n_freqs, _PIECE)
-    ]
+    jobs = [(total, left, right, start, min(start + _PIECE, n_freqs)) for start in range(0, n_freqs, _PIECE)]
     _parallel.run(_cross, jobs)
     return total
 
