@@ -113,13 +113,15 @@ def num_threads(n_threads: int | None) -> Iterator[None]:
         _local_setting.reset(token)
 
 
-def run(function: Any, jobs: Iterable[tuple[Any, ...]]) -> None:
+def run(function: Any, jobs: Iterable[tuple[Any, ...]], *, serial: bool = False) -> None:
     """Call ``function(*job)`` for every job, on several threads if that is worth it: this one and the pool's.
+
+    With `serial` only this thread works, as it must where arrays are not those of NumPy.
 
     An error in a job, or Ctrl-C, drops the jobs that have not begun. The error is raised here.
     """
     jobs = list(jobs)
-    n_threads = 1 if len(jobs) < 2 or getattr(_inside, "job", False) else get_num_threads()
+    n_threads = 1 if serial or len(jobs) < 2 or getattr(_inside, "job", False) else get_num_threads()
     if n_threads == 1:
         for job in jobs:
             function(*job)

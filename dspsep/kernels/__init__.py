@@ -73,7 +73,7 @@ class Kernels(Protocol):
         """
 
     def filter_spectra(self, filters: Array, spectra: Array) -> Array:
-        """Return the sum over inputs of ``filters[o, i, f] * spectra[i, b, f]``: (outputs, n_blocks, n_freqs)."""
+        """Return the sum over i of ``filters[o, i, f] * spectra[i, b, f]``: (outputs, n_blocks, n_freqs)."""
 
 
 def kernels_for(array: Array) -> Kernels:

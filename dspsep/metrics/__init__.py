@@ -1,13 +1,13 @@
 """How good a separation is, against the true sources.
 
 `evaluate` scores a whole separation by a protocol: BSS Eval in its versions (`BSSEval`), the scale-invariant
-family (`ScaleInvariant`), the numbers of the Music Demixing Challenge (`MDX`) and of MIREX (`MIREX`). What comes
-back are `Scores`: numbers by source, metric, window and track, that add up to tables and files.
+family (`ScaleInvariant`), the numbers of the Music Demixing Challenge (`MDX`) and of MIREX (`MIREX`). What
+comes back are `Scores`: numbers by source, metric, window and track, that add up to tables and files.
 
-For a number at once, `si_sdr` and `sdr` score one estimate, `score` a whole separation, `best_permutation` tells
-which estimate of a blind method is which source, and `amari_index` compares matrices. All take NumPy or CuPy
-arrays, (n_samples,) or (n_channels, n_samples), and compute in double precision without a second copy of the
-audio. Integers are read as in every separator, as fractions of full scale.
+For a number at once, `si_sdr` and `sdr` score one estimate, `score` a whole separation, `best_permutation`
+tells which estimate of a blind method is which source, and `amari_index` compares matrices. All take NumPy
+or CuPy arrays, (n_samples,) or (n_channels, n_samples), and compute in double precision without a second
+copy of the audio. Integers are read as in every separator, as fractions of full scale.
 
 What happens at the edges:
 

@@ -62,4 +62,5 @@ def spectra_of(rows: Array, n_blocks: int, hop: int, size: int, length: int) -> 
     """Return the transforms of `length` of blocks of `size` samples every `hop` samples of each row."""
     xp = _backend.namespace(rows)
     blocks = xp.stack([rows[:, b * hop : b * hop + size] for b in range(n_blocks)], axis=1)
-    return xp.fft.rfft(blocks, n=length, axis=-1)
+    spectra: Array = xp.fft.rfft(blocks, n=length, axis=-1)
+    return spectra

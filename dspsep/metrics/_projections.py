@@ -19,7 +19,7 @@ from typing import cast
 
 import numpy as np
 
-from dspsep import _backend
+from dspsep import _backend, _parallel
 from dspsep._typing import Array, FloatArray
 from dspsep.kernels import kernels_for
 from dspsep.metrics._correlations import block_length, correlations, spectra_of
@@ -91,62 +91,96 @@ def _own_of_one(everything: FloatArray, n_channels: int, pairs: Pairs) -> FloatA
 
 
 def energies(
-    references: Stack, estimates: Stack, within: tuple[int, int], filters: Filters, pairs: Pairs
-) -> Array:
-    """Return the energies of all parts of all pairs, (n_pairs, 9), where the signals are: see `ENERGIES`.
+    references: Stack,
+    estimates: Stack,
+    windows: list[tuple[int, int]],
+    filters: Filters,
+    pairs: Pairs,
+) -> FloatArray:
+    """Return the energies of all parts of all pairs in every window, (n_windows, n_pairs, 9): see `ENERGIES`.
 
-    Only the samples `within` count, but the tails that the filters add after them do, too.
+    Only the samples of a window (start, stop) count in it, but the tails that the filters add after them
+    do, too.
     """
-    start, stop = within
     tail = filters.n_taps - 1
-    length = block_length(stop - start + tail, filters.n_taps)
+    longest = max(stop - start for start, stop in windows)
+    length = block_length(longest + tail, filters.n_taps)
     hop = length - tail
-    xp = _backend.namespace(references.like)
-    everything = _spectra_of_filters(filters.everything, length, references.like)
-    own = _spectra_of_filters(filters.own, length, references.like)
-    total = None
-    for first in range(start, stop + tail, hop * _TOGETHER):
-        n_blocks = min(_TOGETHER, -(-(stop + tail - first) // hop))
-        last = first + n_blocks * hop
-        sources = references.read(first - tail, last, within)
-        made = estimates.read(first, last, within)
-        spectra = spectra_of(sources, n_blocks, hop, length, length)
-        projected = _filtered(everything, spectra, length, hop)
-        rows = [
-            _energies_of_pair(pair, sources[:, tail:], made, projected, own[k, ...], spectra, length, hop)
-            for k, pair in enumerate(pairs)
-        ]
-        table = xp.stack(rows)
-        total = table if total is None else total + table
-    return cast("Array", total)
+    like = references.like
+    xp = _backend.namespace(like)
+    pieces = [
+        (window, first, min(_TOGETHER, -(-(window[1] + tail - first) // hop)))
+        for window in windows
+        for first in range(window[0], window[1] + tail, hop * _TOGETHER)
+    ]
+    projection = _Projection(
+        references,
+        estimates,
+        pairs,
+        everything=_spectra_of_filters(filters.everything, length, like),
+        own=_spectra_of_filters(filters.own, length, like),
+        length=length,
+        hop=hop,
+    )
+    tables: list[Array] = [like] * len(pieces)
+
+    def measure(k: int) -> None:
+        tables[k] = projection.energies(*pieces[k])
+
+    _parallel.run(measure, [(k,) for k in range(len(pieces))], serial=not _backend.is_numpy(like))
+    found = _backend.to_host(xp.stack(tables))
+    # Added up in their order, so that any number of threads gives the same bytes.
+    of_window = np.array([windows.index(window) for window, *_ in pieces])
+    return np.stack([found[of_window == k].sum(axis=0) for k in range(len(windows))])
+
+
+@dataclass(frozen=True, eq=False)
+class _Projection:
+    """The spectra of filters, and what is left to do with them."""
+
+    references: Stack
+    estimates: Stack
+    pairs: Pairs
+    everything: Array
+    own: Array
+    length: int
+    hop: int
+
+    def energies(self, window: tuple[int, int], first: int, n_blocks: int) -> Array:
+        """Return the energies (n_pairs, 9) of some blocks of a window, from a sample on."""
+        tail = self.length - self.hop
+        last = first + n_blocks * self.hop
+        sources = self.references.read(first - tail, last, window)
+        made = self.estimates.read(first, last, window)
+        # A block's transform sees the samples before it, and what of it is wrong for that is left out.
+        spectra = spectra_of(sources, n_blocks, self.hop, self.length, self.length)
+        sources = sources[:, tail:]
+        projected = self._filtered(self.everything, spectra)
+        n = self.references.n_channels
+        rows = []
+        for k, (i, j) in enumerate(self.pairs):
+            s, x, P = (
+                rows_of[at * n : (at + 1) * n, :] for rows_of, at in ((sources, i), (made, j), (projected, j))
+            )
+            Q = self._filtered(self.own[k, ...], spectra[i * n : (i + 1) * n, :, :])
+            parts = (s, x, Q, P, x - s, Q - s, P - Q, x - P, x - Q)
+            rows.append(_backend.namespace(s).stack([_energy(part) for part in parts]))
+        return cast("Array", _backend.namespace(made).stack(rows))
+
+    def _filtered(self, filters: Array, spectra: Array) -> Array:
+        """Return the filtered signals, (outputs, n_blocks · hop)."""
+        xp = _backend.namespace(spectra)
+        products = kernels_for(spectra).filter_spectra(filters, spectra)
+        blocks = xp.fft.irfft(products, n=self.length, axis=-1)
+        filtered: Array = xp.reshape(blocks[:, :, self.length - self.hop :], (filters.shape[0], -1))
+        return filtered
 
 
 def _spectra_of_filters(taps: FloatArray, length: int, like: Array) -> Array:
     there = _backend.asarray_like(np.ascontiguousarray(taps), like)
-    return _backend.namespace(there).fft.rfft(there, n=length, axis=-1)
+    spectra: Array = _backend.namespace(there).fft.rfft(there, n=length, axis=-1)
+    return spectra
 
 
-def _filtered(filters: Array, spectra: Array, length: int, hop: int) -> Array:
-    """Return the filtered rows (outputs, n_blocks · hop): of each block, the part that is right."""
-    xp = _backend.namespace(spectra)
-    blocks = xp.fft.irfft(kernels_for(spectra).filter_spectra(filters, spectra), n=length, axis=-1)
-    return xp.reshape(blocks[:, :, length - hop :], (filters.shape[0], -1))
-
-
-def _energies_of_pair(
-    pair: tuple[int, int],
-    sources: Array,
-    made: Array,
-    projected: Array,
-    own: Array,
-    spectra: Array,
-    length: int,
-    hop: int,
-) -> Array:
-    xp = _backend.namespace(sources)
-    n_channels = own.shape[0]
-    i, j = pair[0] * n_channels, pair[1] * n_channels
-    s, x, P = sources[i : i + n_channels, :], made[j : j + n_channels, :], projected[j : j + n_channels, :]
-    Q = _filtered(own, spectra[i : i + n_channels, :, :], length, hop)
-    parts = (s, x, Q, P, x - s, Q - s, P - Q, x - P, x - Q)
-    return xp.stack([xp.sum(part * part) for part in parts])
+def _energy(signals: Array) -> Array:
+    return cast("Array", _backend.namespace(signals).sum(signals * signals))

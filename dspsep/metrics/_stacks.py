@@ -52,7 +52,7 @@ class Stack:
         return Stack([*self.signals, *other.signals], self.exponent)
 
     def summed(self, name: str) -> Stack:
-        """Return the sum of all signals as a signal of that name, in double precision: one copy of a signal."""
+        """Return the sum of all signals, in double precision, under a name of its own."""
         xp = _backend.namespace(self.like)
         shape = self.n_channels, self.n_samples
         total = xp.zeros(shape, dtype=xp.float64, device=self.like.device)
@@ -66,7 +66,7 @@ class Stack:
         Outside of `within`, a part of the signals, they are zero.
         """
         xp = _backend.namespace(self.like)
-        rows = xp.zeros((self.n_rows, stop - start), dtype=xp.float64, device=self.like.device)
+        rows: Array = xp.zeros((self.n_rows, stop - start), dtype=xp.float64, device=self.like.device)
         first, last = max(start, within[0]), min(stop, within[1])
         if last <= first:
             return rows

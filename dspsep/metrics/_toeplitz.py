@@ -42,11 +42,12 @@ __all__ = ["LOADING", "BlockToeplitz"]
 
 #: What is added to the diagonal, as a part of each signal's energy: white noise 130 dB below it. It is far
 #: above the rounding of the factorisation (about 1e-14 on recorded music), so that exactly dependent signals
-#: are factored by the same steps as all others; and below the noise of 16 bits in anything but full-scale music.
+#: are factored by the same steps as all others; and below the noise of 16 bits in anything but full-scale
+#: music.
 LOADING = 1e-13
 
-#: Where the rounding is larger than that (a few steady tones of a few hertz, and nothing else), it is multiplied by
-#: this until the matrix is definite.
+#: Where the rounding is larger than that (a few steady tones of a few hertz, and nothing else), it is
+#: multiplied by this until the matrix is definite.
 _STEP = 100.0
 
 
@@ -56,13 +57,13 @@ class BlockToeplitz:
     Parameters
     ----------
     blocks : array of shape (n_systems, n_delays, n_signals, n_signals)
-        ``blocks[s, m, i, j]`` is the sum of ``x_i[t + m] x_j[t]`` over t, in double precision. Several systems
-        of one size are factored side by side, which costs hardly more than one if they are small.
+        ``blocks[s, m, i, j]`` is the sum of ``x_i[t + m] x_j[t]`` over t, in double precision. Several
+        systems of one size are factored side by side, which costs hardly more than one if they are small.
 
     Notes
     -----
-    Signals are scaled to unit energy first, so that a quiet one counts as much as a loud one, and `LOADING` is
-    added to the diagonal. A silent signal gets a filter of zeros.
+    Signals are scaled to unit energy first, so that a quiet one counts as much as a loud one, and `LOADING`
+    is added to the diagonal. A silent signal gets a filter of zeros.
 
     Attributes
     ----------
@@ -90,7 +91,7 @@ class BlockToeplitz:
 
     @property
     def condition(self) -> FloatArray:
-        """The squared ratio of the largest to the smallest pivot of each system: a lower bound on the condition."""
+        """The squared ratio of the largest to the smallest pivot: at most the condition of each system."""
         pivots = np.diagonal(self._factor, axis1=1, axis2=2)
         return cast("FloatArray", (pivots.max(axis=1) / pivots.min(axis=1)) ** 2)
 

@@ -20,8 +20,8 @@ __all__ = ["amari_index"]
 def amari_index(demixing: object, mixing: object) -> float:
     """Return the Amari index of a demixing matrix.
 
-    Use it for instantaneous mixtures whose mixing matrix is known, or bin by bin: it looks at the matrices, not
-    at the sound, and needs no reference signals.
+    Use it for instantaneous mixtures whose mixing matrix is known, or bin by bin: it looks at the matrices,
+    not at the sound, and needs no reference signals.
 
     Parameters
     ----------
@@ -47,13 +47,13 @@ def amari_index(demixing: object, mixing: object) -> float:
 
     Notes
     -----
-    This is the normalised form, which does not depend on the number of sources; some papers leave out the factor
-    1 / (2 n (n − 1)), and some have 1 / (n (n − 1)).
+    This is the normalised form, which does not depend on the number of sources; some papers leave out the
+    factor 1 / (2 n (n − 1)), and some have 1 / (n (n − 1)).
 
     References
     ----------
-    S. Amari, A. Cichocki, H. H. Yang, "A new learning algorithm for blind signal separation", Advances in Neural
-    Information Processing Systems 8, 1996, pp. 757–763.
+    S. Amari, A. Cichocki, H. H. Yang, "A new learning algorithm for blind signal separation", Advances in
+    Neural Information Processing Systems 8, 1996, pp. 757–763.
 
     Examples
     --------

@@ -9,18 +9,18 @@ can make of that source alone, and of all sources (see `dspsep.metrics._projecti
     SIR      |Q|² / |P − Q|²                 |Q|² / |P − Q|²
     SAR      |P|² / |x̂ − P|²                 |P|² / |x̂ − P|²
 
-in decibels. Version 3 fits the filters to what it scores: to each window anew, if there are windows. Version 4
-fits them once to the whole track and then scores windows of a second.
+in decibels. Version 3 fits the filters to what it scores: to each window anew, if there are windows.
+Version 4 fits them once to the whole track and then scores windows of a second.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast, final
+from typing import Literal, final
 
 import numpy as np
 
-from dspsep import _backend, _checks
+from dspsep import _checks
 from dspsep._typing import FloatArray
 from dspsep.metrics._projections import ENERGIES, Filters, Pairs, energies, fit
 from dspsep.metrics.protocols import SILENCE, Measured, Protocol, Task, decibels, in_windows, without_silence
@@ -42,14 +42,15 @@ class BSSEval(Protocol):
     """BSS Eval, versions 3 and 4.
 
     Version 4 is what the campaigns since 2018 and most papers on music report; version 3 for images what
-    they did before; version 3 for sources what papers on singing voices and on speech call SDR, which forgives
-    any filter of 512 taps. The three numbers are different things with one name.
+    they did before; version 3 for sources what papers on singing voices and on speech call SDR, which
+    forgives any filter of 512 taps. The three numbers are different things with one name.
 
     Parameters
     ----------
     version : {"v4", "v3_images", "v3_sources"}, default="v4"
-        Whether filters are fitted once to the track and scored in windows (v4), or to what is scored (v3), and
-        whether an estimate must match the source as it is in the mixture (v4, v3_images) or up to a filter.
+        Whether filters are fitted once to the track and scored in windows (v4), or to what is scored (v3),
+        and whether an estimate must match the source as it is in the mixture (v4, v3_images) or up to a
+        filter.
     window_seconds : float or "whole", optional
         Length of the windows. The default is 1 s for version 4 and the whole track for version 3.
     hop_seconds : float, optional
@@ -57,9 +58,9 @@ class BSSEval(Protocol):
     n_taps : int, default=512
         Length of the filters in samples: 12 ms at 44.1 kHz, 32 ms at 16 kHz.
     silence : {"sisec", "strict"}, default="sisec"
-        What is done about silence. "sisec": a window in which any reference or any estimate is silent does not
-        count, for any source. "strict": it does not count for the sources whose own reference is silent,
-        and for no other reason: an estimate gains nothing by being silent.
+        What is done about silence. "sisec": a window in which any reference or any estimate is silent does
+        not count, for any source. "strict": it does not count for the sources whose own reference is
+        silent, and for no other reason: an estimate gains nothing by being silent.
 
     Raises
     ------
@@ -163,26 +164,23 @@ def _with_common_filters(
     task: Task, windows: list[tuple[int, int]], n_taps: int, pairs: Pairs
 ) -> tuple[FloatArray, dict[str, float]]:
     filters = fit(task.references, task.estimates, (0, task.n_samples), n_taps, pairs)
-    xp = _backend.namespace(task.references.like)
-    tables = [energies(task.references, task.estimates, window, filters, pairs) for window in windows]
-    return cast("FloatArray", _backend.to_host(xp.stack(tables))), _details(filters)
+    return energies(task.references, task.estimates, windows, filters, pairs), _details(filters)
 
 
 def _with_filters_of_their_own(
     task: Task, windows: list[tuple[int, int]], n_taps: int, pairs: Pairs
 ) -> tuple[FloatArray, dict[str, float]]:
-    xp = _backend.namespace(task.references.like)
     tables, details = [], []
     for window in windows:
         filters = fit(task.references, task.estimates, window, n_taps, pairs)
-        tables.append(energies(task.references, task.estimates, window, filters, pairs))
+        tables.append(energies(task.references, task.estimates, [window], filters, pairs))
         details.append(_details(filters))
     worst = {name: max(found[name] for found in details) for name in details[0]}
-    return cast("FloatArray", _backend.to_host(xp.stack(tables))), worst
+    return np.concatenate(tables), worst
 
 
 def _of_signals(energy: FloatArray, pairs: Pairs, side: int) -> FloatArray:
-    """Return (n_signals, n_windows) from (n_windows, n_pairs), for the references (0) or estimates (1) in pairs."""
+    """Return (n_signals, n_windows) from (n_windows, n_pairs): references are side 0, estimates side 1."""
     where = {pair[side]: k for k, pair in enumerate(pairs)}
     return np.stack([energy[:, where[signal]] for signal in sorted(where)])
 

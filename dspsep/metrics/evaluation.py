@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -43,24 +43,24 @@ def evaluate(
         without names are called "0", "1", …. **All sources of the mixture**: what is not among them counts as
         artifacts, and the scores of one source depend on which others there are.
     estimates : mapping of str to array, sequence of arrays, or array of shape (n_estimates, …)
-        What a method made of them, likewise. Those without a reference of their name, such as ``residual``, are
-        not scored.
+        What a method made of them, likewise. Those without a reference of their name, such as ``residual``,
+        are not scored.
     sample_rate : float
         In hertz.
     protocol : str or Protocol, default="bss_eval_v4"
         ``"bss_eval_v4"``, ``"bss_eval_v3_images"``, ``"bss_eval_v3_sources"`` (see `BSSEval`),
-        ``"scale_invariant"`` (`ScaleInvariant`), ``"mdx"`` (`MDX`), ``"mirex"`` (`MIREX`), or one of these with
-        settings of your own.
+        ``"scale_invariant"`` (`ScaleInvariant`), ``"mdx"`` (`MDX`), ``"mirex"`` (`MIREX`), or one of these
+        with settings of your own.
     mixture : array of the shape of a reference, optional
         What was separated, for protocols that compare with it. The default is the sum of the references.
     mapping : mapping of str to str, optional
         The name of the estimate of each reference, where they differ: ``{"accompaniment": "background"}``.
     permutation : bool, default=False
-        Match each reference with the estimate that serves it best, by the metric that the protocol has for it.
-        For blind methods only: say so beside the numbers.
+        Match each reference with the estimate that serves it best, by the metric that the protocol has for
+        it. For blind methods only: say so beside the numbers.
     pad : bool, default=False
-        Cut estimates, or fill them up with silence, to the length of the references. Without it a difference is
-        an error, since it may come from a delay, which no score forgives.
+        Cut estimates, or fill them up with silence, to the length of the references. Without it a
+        difference is an error, since it may come from a delay, which no score forgives.
     track : str, default=""
         What the scores are filed under.
 
@@ -73,8 +73,8 @@ def evaluate(
     Raises
     ------
     InputError
-        If a reference has no estimate, if shapes differ, if anything is not finite audio, or if a source or an
-        estimate is silent throughout and the protocol refuses that.
+        If a reference has no estimate, if shapes differ, if anything is not finite audio, or if a source or
+        an estimate is silent throughout and the protocol refuses that.
     BackendError
         If the arrays are of different libraries.
 
@@ -85,8 +85,9 @@ def evaluate(
 
     Notes
     -----
-    Everything is checked before anything is computed. Audio of any type is read in blocks of double precision,
-    without a copy, and never changed. Signals on a GPU are read there; only inner products come to the host.
+    Everything is checked before anything is computed. Audio of any type is read in blocks of double
+    precision, without a copy, and never changed. Signals on a GPU are read there; only inner products come
+    to the host.
 
     Examples
     --------
@@ -187,7 +188,8 @@ def _fitted(name: str, audio: object, like: Array) -> Array:
         return array[..., :n_samples]
     xp = _backend.namespace(array)
     shape = (*array.shape[:-1], n_samples - array.shape[-1])
-    return xp.concat([array, xp.zeros(shape, dtype=array.dtype, device=array.device)], axis=-1)
+    silence = xp.zeros(shape, dtype=array.dtype, device=array.device)
+    return cast("Array", xp.concat([array, silence], axis=-1))
 
 
 def _refuse_silence(signals: list[Signal]) -> None:

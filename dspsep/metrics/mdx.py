@@ -8,7 +8,7 @@ over all samples and channels of the song, and then the mean over songs (Mitsufu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import cast, final
 
 import numpy as np
 
@@ -41,8 +41,8 @@ class MDX(Protocol):
     Notes
     -----
     The challenge adds 1e-7 to both energies, in samples of full scale one. A source that is silent throughout
-    is therefore scored: 0 dB for a silent estimate, and less for any sound. The level of the audio matters, if
-    little: a source 60 dB below full scale loses 0.01 dB in a second.
+    is therefore scored: 0 dB for a silent estimate, and less for any sound. The level of the audio matters,
+    if little: a source 60 dB below full scale loses 0.01 dB in a second.
 
     One pass over the samples, some megabytes of memory.
 
@@ -98,4 +98,5 @@ class MDX(Protocol):
 
 def _energies(source: Array, made: Array) -> Array:
     xp = _backend.namespace(source)
-    return xp.stack([xp.sum(source * source), xp.sum((source - made) * (source - made))])
+    error = source - made
+    return cast("Array", xp.stack([xp.sum(source * source), xp.sum(error * error)]))

@@ -3,7 +3,8 @@
     NSDR = SDR(x̂, s) − SDR(x, s)
 
 with x the mixture, and SDR that of BSS Eval 3 for sources, over the whole clip. Over clips, GNSDR is the mean
-of NSDR weighted by their lengths (Hsu and Jang 2010, eq. 12 and 13), and GSDR, GSIR, GSAR those of the others.
+of NSDR weighted by their lengths (Hsu and Jang 2010, eq. 12 and 13), and GSDR, GSIR, GSAR those of the
+others.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ __all__ = ["MIREX"]
 class MIREX(Protocol):
     """NSDR, SDR, SIR and SAR of singing voice separation, and over tracks GNSDR, GSDR, GSIR, GSAR.
 
-    Use it to compare with papers on MIR-1K and iKala. The SDR here is that of `BSSEval` version 3 for sources:
-    it forgives any filter of 512 taps, and level with it.
+    Use it to compare with papers on MIR-1K and iKala. The SDR here is that of `BSSEval` version 3 for
+    sources: it forgives any filter of 512 taps, and level with it.
 
     Parameters
     ----------

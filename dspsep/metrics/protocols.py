@@ -150,7 +150,7 @@ class Protocol(ABC):
         object.__setattr__(self, name, value)
 
     def _check_windows(self, window: object, hop: object) -> None:
-        """Check lengths in seconds: None for what is usual, and "whole" for one window over all of the track."""
+        """Check lengths in seconds: None for what is usual, "whole" for one window over the whole track."""
         if window is not None and window != "whole":
             self._set("window_seconds", _checks.number("window_seconds", window, minimum=0, above=True))
         if hop is not None:

@@ -53,7 +53,8 @@ class ScaleInvariant(Protocol):
     hop_seconds : float, optional
         From one window to the next; the default is the window's length.
     zero_mean : bool, default=False
-        Take away the mean of each channel in each window first, as the *SI-SNR* of the speech literature does.
+        Take away the mean of each channel in each window first, as the *SI-SNR* of the speech literature
+        does.
     silence : {"sisec", "strict"}, default="sisec"
         As in `BSSEval`.
 
@@ -70,9 +71,9 @@ class ScaleInvariant(Protocol):
     Notes
     -----
     Channels are taken together, with one scale for all, so that a wrong balance counts as an error. SI-SIR
-    and SI-SAR are the energy of the scaled source over that of each part of its error, as in the paper: BSS Eval
-    counts the interference into the signal of its SAR. Of the SNR and the SI-SDR of one track there are
-    functions, which give the same numbers.
+    and SI-SAR are the energy of the scaled source over that of each part of its error, as in the paper: BSS
+    Eval counts the interference into the signal of its SAR. Of the SNR and the SI-SDR of one track there
+    are functions, which give the same numbers.
 
     Three passes over the samples (with `zero_mean`, four), and some megabytes of memory, whatever the length.
 
@@ -158,7 +159,7 @@ class _Blocks:
 
 
 def _scores(blocks: _Blocks, n: int, pairs: Pairs) -> tuple[FloatArray, FloatArray]:
-    """Return the five scores of every pair, (n_pairs, 5), and the energy of every signal; n are references."""
+    """Return the scores of every pair, (n_pairs, 5), and the energy of every signal; n are references."""
     products = blocks.total(lambda signals: _products(signals, n))
     energy = np.concatenate([np.diagonal(products), blocks.total(lambda signals: _energy(signals[n:, ...]))])
     gram, products = products[:, :n], products[:, n:]
@@ -170,9 +171,8 @@ def _scores(blocks: _Blocks, n: int, pairs: Pairs) -> tuple[FloatArray, FloatArr
     weights = (inverse * _outer(scale)) @ products
 
     def errors(signals: Array) -> Array:
-        return _backend.namespace(signals).stack(
-            [_errors(signals, n, pair, alpha, weights) for pair in pairs]
-        )
+        rows = [_errors(signals, n, pair, alpha, weights) for pair in pairs]
+        return cast("Array", _backend.namespace(signals).stack(rows))
 
     error = blocks.total(errors)
     own = np.array([energy[i] for i, _ in pairs])
@@ -200,12 +200,13 @@ def _products(signals: Array, n: int) -> Array:
     """Return the inner products of the first n signals with all of them, (n, n_signals)."""
     xp = _backend.namespace(signals)
     # Sums of products and not one of matrices: the same bytes whatever the threads of the BLAS.
-    return xp.stack([xp.sum(signals[k, ...] * signals, axis=(1, 2)) for k in range(n)])
+    products: Array = xp.stack([xp.sum(signals[k, ...] * signals, axis=(1, 2)) for k in range(n)])
+    return products
 
 
 def _energy(signals: Array) -> Array:
-    return _backend.namespace(signals).sum(signals * signals, axis=(1, 2))
+    return cast("Array", _backend.namespace(signals).sum(signals * signals, axis=(1, 2)))
 
 
 def _sums(signals: Array) -> Array:
-    return _backend.namespace(signals).sum(signals, axis=2)
+    return cast("Array", _backend.namespace(signals).sum(signals, axis=2))

@@ -103,23 +103,23 @@ class TestTrack:
             ({"estimates": ("a",)}, r"^estimates must be one for each of the 2 sources; got 1"),
             ({"estimates": 3}, r"^estimates must be a tuple of at least one name"),
             ({"starts": [0.0, 1.0]}, r"^durations must be one for each of the 2 starts; got 3"),
-            ({"starts": [0.0, 1.0, NAN]}, r"^starts must be finite numbers of at least 0, in seconds; got nan"),
-            ({"starts": [0.0, 1.0, -1.0]}, r"^starts must be finite numbers of at least 0, in seconds; got -1"),
-            ({"starts": [[0.0, 1.0, 2.0]]}, r"^starts must be of shape \(n_windows,\); got shape \(1, 3\)"),
-            ({"durations": [1.0, 1.0, 0.0]}, r"^durations must be finite numbers above 0, in seconds; got 0"),
-            ({"durations": [1.0, 1.0, INF]}, r"^durations must be finite numbers above 0, in seconds; got inf"),
-            ({"durations": "abc"}, r"^durations must be an array of real numbers"),
-            ({"duration": NAN}, r"^duration must be a number of at least 0"),
-            ({"duration": -1}, r"^duration must be a number of at least 0"),
-            ({"protocol": None}, r"^protocol must be a mapping of strings to plain data; got a NoneType"),
-            ({"protocol": {"over_windows": "median"}}, r"^protocol\['name'\] must be a string"),
-            ({"protocol": {**PROTOCOL, "over_windows": "mode"}}, r"^protocol\['over_windows'\] must be one of"),
-            ({"protocol": {**PROTOCOL, "over_tracks": None}}, r"^protocol\['over_tracks'\] must be one of"),
-            ({"protocol": {**PROTOCOL, "f": len}}, r"^protocol must be numbers, strings.*; got a builtin"),
-            ({"details": {1: 2}}, r"^details must be a mapping whose keys are strings; got the key 1"),
-            ({"details": {"a": {2: 1}}}, r"^details must be a mapping whose keys are strings"),
-            ({"details": {"a": 10**400}}, r"^details must be numbers, strings"),
-            ({"details": {"a": 1j}}, r"^details must be numbers, strings.*; got a complex"),
+            ({"starts": [0.0, 1.0, NAN]}, r"^starts must be finite numbers of at least 0, in seconds; got
+            nan"), ({"starts": [0.0, 1.0, -1.0]}, r"^starts must be finite numbers of at least 0, in
+            seconds; got -1"), ({"starts": [[0.0, 1.0, 2.0]]}, r"^starts must be of shape \(n_windows,\);
+            got shape \(1, 3\)"), ({"durations": [1.0, 1.0, 0.0]}, r"^durations must be finite numbers above
+            0, in seconds; got 0"), ({"durations": [1.0, 1.0, INF]}, r"^durations must be finite numbers
+            above 0, in seconds; got inf"), ({"durations": "abc"}, r"^durations must be an array of real
+            numbers"), ({"duration": NAN}, r"^duration must be a number of at least 0"), ({"duration": -1},
+            r"^duration must be a number of at least 0"), ({"protocol": None}, r"^protocol must be a mapping
+            of strings to plain data; got a NoneType"), ({"protocol": {"over_windows": "median"}},
+            r"^protocol\['name'\] must be a string"), ({"protocol": {**PROTOCOL, "over_windows": "mode"}},
+            r"^protocol\['over_windows'\] must be one of"), ({"protocol": {**PROTOCOL, "over_tracks":
+            None}}, r"^protocol\['over_tracks'\] must be one of"), ({"protocol": {**PROTOCOL, "f": len}},
+            r"^protocol must be numbers, strings.*; got a builtin"), ({"details": {1: 2}}, r"^details must
+            be a mapping whose keys are strings; got the key 1"), ({"details": {"a": {2: 1}}}, r"^details
+            must be a mapping whose keys are strings"), ({"details": {"a": 10**400}}, r"^details must be
+            numbers, strings"), ({"details": {"a": 1j}}, r"^details must be numbers, strings.*; got a
+            complex"),
         ],
     )  # fmt: skip
     def test_what_does_not_fit_is_refused(self, changes: dict[str, Any], message: str) -> None:

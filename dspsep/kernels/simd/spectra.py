@@ -95,7 +95,7 @@ def _filter(filters: Array, spectra: Array, start: int, stop: int, filtered: Arr
 
 @inlined
 def _parts(values: Array, start: int, stop: int) -> tuple[Array, Array]:
-    """Return real and imaginary parts of a piece, apart: `LANES` bins of every run of bins, then the next ones.
+    """Return real and imaginary parts of a piece, apart: `LANES` bins of every run, then the next.
 
     What is worked on at a time then lies together. The last vectors are filled up with zeros.
     """
