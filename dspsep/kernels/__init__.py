@@ -65,12 +65,8 @@ class Kernels(Protocol):
         times those of the other over bins: one number in double precision, where the arrays are.
         """
 
-    def cross_spectra(self, total: Array, left: Array, right: Array) -> Array:
-        """Return `total` plus the sum over blocks of ``conj(left[i, b, f]) * right[j, b, f]``.
-
-        `total` is (left rows, right rows, n_freqs) and may be written to; `left` and `right` are
-        (rows, n_blocks, n_freqs); all in double precision.
-        """
+    def cross_spectra(self, left: Array, right: Array) -> Array:
+        """Return the sum over b of ``conj(left[i, b, f]) * right[j, b, f]``: (left rows, right rows, n_freqs)."""
 
     def filter_spectra(self, filters: Array, spectra: Array) -> Array:
         """Return the sum over i of ``filters[o, i, f] * spectra[i, b, f]``: (outputs, n_blocks, n_freqs)."""

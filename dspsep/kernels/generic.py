@@ -121,13 +121,13 @@ def diffusion_step(whole: Array, harmonic: Array, weight: float) -> tuple[Array,
     return following, loss
 
 
-def cross_spectra(total: Array, left: Array, right: Array) -> Array:
+def cross_spectra(left: Array, right: Array) -> Array:
     """See `dspsep.kernels.Kernels.cross_spectra`."""
-    xp = _backend.namespace(total, left, right)
+    xp = _backend.namespace(left, right)
     # Products of matrices, one a bin: (bins, left rows, blocks) by (bins, blocks, right rows).
     products = xp.conj(xp.permute_dims(left, (2, 0, 1))) @ xp.permute_dims(right, (2, 1, 0))
-    added: Array = total + xp.permute_dims(products, (1, 2, 0))
-    return added
+    total: Array = xp.permute_dims(products, (1, 2, 0))
+    return total
 
 
 def filter_spectra(filters: Array, spectra: Array) -> Array:

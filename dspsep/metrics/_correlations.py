@@ -21,8 +21,8 @@ __all__ = ["block_length", "correlations", "spectra_of"]
 #: Blocks are at least this many times as long as the filters, so that little of each is padding.
 _LONG = 16
 
-#: Blocks that are transformed together: forty megabytes for a dozen channels and 512 delays.
-_TOGETHER = 16
+#: Blocks that are transformed together: eighty megabytes for a dozen channels and 512 delays.
+_TOGETHER = 32
 
 
 def block_length(n_samples: int, n_delays: int) -> int:
@@ -53,7 +53,7 @@ def correlations(left: Stack, right: Stack, within: tuple[int, int], n_delays: i
         one = spectra_of(rows, n_blocks, hop, hop, length)
         rows = right.read(first, first + (n_blocks - 1) * hop + length, within)
         other = spectra_of(rows, n_blocks, hop, length, length)
-        total = kernels.cross_spectra(total, one, other)
+        total += kernels.cross_spectra(one, other)
     sums = xp.fft.irfft(total, n=length, axis=-1)[:, :, :n_delays]
     return np.ascontiguousarray(_backend.to_host(sums).transpose(2, 0, 1))
 

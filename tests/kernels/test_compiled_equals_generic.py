@@ -14,7 +14,16 @@ from dspsep.kernels import Kernels, generic
 cpu = pytest.importorskip("dspsep.kernels.cpu")
 simd = pytest.importorskip("dspsep.kernels.simd")
 COMPILED = {"cpu": cpu, "simd": simd}
-NAMES = ["diffusion_step", "istft", "median_over_frequency", "median_over_time", "soft_mask", "stft"]
+NAMES = [
+    "cross_spectra",
+    "diffusion_step",
+    "filter_spectra",
+    "istft",
+    "median_over_frequency",
+    "median_over_time",
+    "soft_mask",
+    "stft",
+]
 SNR = {"float32": 100.0, "float64": 250.0}
 
 
@@ -44,6 +53,8 @@ def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9
     mask = rng.uniform(size=(1, *spectra.shape[1:])).astype(dtype)
     whole = rng.exponential(size=spectra.shape).astype(dtype)
     return {
+        "cross_spectra": (spectra, np.concatenate([spectra[::-1], 2 * spectra])),
+        "filter_spectra": (np.swapaxes(spectra, 0, 1)[:5], spectra),
         "stft": (samples, window, hop_length, n_frames),
         "istft": (spectra, mask, window, hop_length, weight),
         "median_over_time": (values, length),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dspsep.kernels.cpu.diffusion import diffusion_step
 from dspsep.kernels.cpu.masks import soft_mask
+from dspsep.kernels.cpu.spectra import cross_spectra, filter_spectra
 from dspsep.kernels.simd.medians import median_over_frequency, median_over_time
-from dspsep.kernels.simd.spectra import cross_spectra, filter_spectra
 from dspsep.kernels.simd.transforms import istft, stft
 
 __all__ = [
