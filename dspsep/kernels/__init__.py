@@ -66,7 +66,7 @@ class Kernels(Protocol):
         """
 
     def cross_spectra(self, left: Array, right: Array) -> Array:
-        """Return the sum over b of ``conj(left[i, b, f]) * right[j, b, f]``: (left rows, right rows, n_freqs)."""
+        """Return the sum over b of ``conj(left[i, b, f]) * right[j, b, f]``: (left, right, n_freqs)."""
 
     def filter_spectra(self, filters: Array, spectra: Array) -> Array:
         """Return the sum over i of ``filters[o, i, f] * spectra[i, b, f]``: (outputs, n_blocks, n_freqs)."""

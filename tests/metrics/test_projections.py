@@ -48,7 +48,8 @@ def test_blocks_are_powers_of_two_and_no_longer_than_needed() -> None:
     assert block_length(1, 1) == 2
     for n_samples in (1, 100, 8192 - 511, 8192 - 510, 10**7):
         length = block_length(n_samples, 512)
-        assert length & (length - 1) == 0 and length > 511
+        assert length & (length - 1) == 0
+        assert length > 511
 
 
 def decomposition(references: Any, estimates: Any, windows: Any, n_taps: int, pairs: Any) -> np.ndarray:

@@ -12,7 +12,7 @@ RNG = np.random.default_rng(20061)
 
 
 def delayed(signals: np.ndarray, n_delays: int) -> np.ndarray:
-    """Return all delayed copies as columns, delay by delay: (n_samples + n_delays - 1, n_delays · n_signals)."""
+    """Return all delayed copies as columns, (n_samples + n_delays - 1, n_delays · n_signals)."""
     n_signals, n_samples = signals.shape
     columns = np.zeros((n_samples + n_delays - 1, n_delays, n_signals))
     for p in range(n_delays):

@@ -1,7 +1,8 @@
 """Numba kernels made of explicit vectors: the fastest on processors; see `benchmarks/`.
 
-Where they have no route of their own (masks, diffusion, frames of other lengths than powers of two, very
-long medians), they are those of `dspsep.kernels.cpu`, which leave the vectors to the compiler.
+Where they have no route of their own (masks, diffusion, products of spectra, frames of other lengths than
+powers of two, very long medians), they are those of `dspsep.kernels.cpu`, which leave the vectors to the
+compiler.
 """
 
 from __future__ import annotations
