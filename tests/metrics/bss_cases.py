@@ -11,7 +11,8 @@ plain
     Broadband references with a noise floor: the Gram matrix of 512 delays, scaled to a unit diagonal, has a
     condition number below 1e6, so two solvers agree to many digits.
 limited
-    Low-passed references, and references panned by amplitudes only: from nearly to exactly singular.
+    Low-passed references, and references panned by amplitudes only: from nearly to exactly singular. Where
+    they are low-passed without rounding, two solvers agree on the SDR of images and on little else.
 silent
     References or estimates that are silent for whole windows, or only seem so in the sum of their channels.
 real

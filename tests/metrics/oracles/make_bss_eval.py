@@ -23,7 +23,8 @@ si
 Voices
 ------
 museval, mir_eval, fast_bss_eval
-    As they are (fast_bss_eval through PyTorch, in double precision).
+    As they are (fast_bss_eval through PyTorch, in double precision). museval began as mir_eval's code, so the
+    two agree to the last digits; fast_bss_eval is another road to the same numbers.
 museval_other_solver
     museval with its ``np.linalg.solve`` replaced by Cholesky's method on the matrix with a unit diagonal, or,
     where that fails, by its pseudo-inverse (``solver`` says which). How far it is from museval is how far
