@@ -48,7 +48,7 @@ class Filters:
     own : array of shape (n_pairs, n_channels, n_channels, n_taps)
         From the channels of one reference to those of one estimate, for every pair.
     condition : float
-        A lower bound on the condition of the references' inner products: see `BlockToeplitz`.
+        About the condition of the references' inner products: see `BlockToeplitz`.
     loading : float
         The white noise that was added to the references, as a part of their energy.
     """
