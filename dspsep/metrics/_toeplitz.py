@@ -81,7 +81,7 @@ class BlockToeplitz:
         zero_delay = scaled[:, 0].copy()
         norms = np.linalg.norm(scaled, axis=(2, 3))
         self._norms = 2 * norms.sum(axis=1) - norms[:, 0]
-        self.loading = LOADING
+        self.loading: float = LOADING
         while True:
             scaled[:, 0] = zero_delay + self.loading * np.eye(n_signals)
             try:
@@ -98,7 +98,7 @@ class BlockToeplitz:
         The largest from above, by the norms of all blocks; the smallest from above, too, by two steps of
         inverse iteration, which know the smallest of n to a factor of about the fourth root of n.
         """
-        vector: FloatArray = np.random.default_rng(0).standard_normal(self._factor.shape[-1])
+        vector: FloatArray = np.random.default_rng(0).standard_normal((self._factor.shape[-1],))
         inverses = []
         for factor in self._factor:
             once = _solve(factor, vector)

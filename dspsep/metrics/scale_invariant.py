@@ -177,7 +177,9 @@ def _scores(blocks: _Blocks, n: int, pairs: Pairs) -> tuple[FloatArray, FloatArr
     error = blocks.total(errors)
     own = np.array([energy[i] for i, _ in pairs])
     scaled = own * np.array([alpha[pair] ** 2 for pair in pairs])
-    columns = [decibels(scaled, column) for column in error.T] + [decibels(own, error[:, 3])]
+    # An estimate without a trace of its source has the worst of scores, also where it is silent: no 0/0.
+    errors_of = np.where((scaled == 0)[:, None] & (error == 0), 1, error)
+    columns = [decibels(scaled, column) for column in errors_of.T] + [decibels(own, error[:, 3])]
     return np.stack(columns, axis=1), energy
 
 
