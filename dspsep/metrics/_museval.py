@@ -38,8 +38,8 @@ BSS_EVAL = ("SDR", "ISR", "SIR", "SAR")
 #: museval keeps a hundredth of a millibel, and no infinity.
 _DECIMALS = 5
 
-#: Ten hours of windows of one second, for four sources, are 40 MB.
-_MAX_BYTES = 100_000_000
+#: Ten hours of windows of one second, for four sources, are 30 MB.
+_MAX_BYTES = 50_000_000
 
 _PROTOCOL = "museval"
 
@@ -112,10 +112,12 @@ def read(source: object, track: str | None, duration: float | None) -> TrackScor
 
 
 def _loaded(path: Path) -> object:
+    if not path.is_file():  # neither a folder, nor a pipe that never ends
+        raise InputError("scores", "a JSON file of museval's", f"no file at {str(path)!r}"[:200])
     try:
         with path.open("rb") as file:
             text = file.read(_MAX_BYTES + 1)
-    except (OSError, ValueError) as error:  # a ValueError for names with a NUL
+    except OSError as error:
         raise InputError("scores", "a JSON file of museval's", f"{str(path)!r} ({error})"[:200]) from error
     if len(text) > _MAX_BYTES:
         raise InputError("scores", f"at most {_MAX_BYTES // 10**6} MB", f"more in {str(path)!r}")

@@ -272,7 +272,7 @@ class Scores(Exports):
         Raises
         ------
         InputError
-            If the file cannot be read, is larger than 100 MB, or does not keep to the schema.
+            If the file cannot be read, is larger than 50 MB, or does not keep to the schema.
         """
         return cls((_museval.read(scores, track, duration),))
 
@@ -283,7 +283,7 @@ class Scores(Exports):
         Parameters
         ----------
         text : str or bytes
-            Checked in full: it may come from anyone.
+            At most 100 MB. It is checked in full, since it may come from anyone.
 
         Returns
         -------

@@ -20,7 +20,7 @@ HOSTILE = (
     "+1", "-2", "@SUM(A1)", "\t=1", " =1", "＝1",
     "a|b", "*bold* _it_ `code` [x](y) https://e.vil #1 !a ~~s~~ $x$",
     "\\input{/etc/passwd}", "100% & 50_a^b~c{d}", "[5mm]", "*star",
-    "two\nlines\r\n", "a,b;c", "‮right‬ to left", "\x00\x1b[31mred", "\ud800", "\u2028",
+    "two\nlines\r\n", "a,b;c", "\u202eright\u202c to left", "\x00\x1b[31mred", "\ud800", "\u2028",
     "", " ", "ünï → 歌 🎤 é",
 )  # fmt: skip
 

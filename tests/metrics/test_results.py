@@ -103,18 +103,18 @@ class TestTrack:
             ({"estimates": ("a",)}, r"^estimates must be one for each of the 2 sources; got 1"),
             ({"estimates": 3}, r"^estimates must be a tuple of at least one name"),
             ({"starts": [0.0, 1.0]}, r"^durations must be one for each of the 2 starts; got 3"),
-            ({"starts": [0.0, 1.0, NAN]}, r"^starts must be finite numbers of at least 0, in seconds; got nan"),
-            ({"starts": [0.0, 1.0, -1.0]}, r"^starts must be finite numbers of at least 0, in seconds; got -1"),
+            ({"starts": [0.0, 1.0, NAN]}, r"^starts must be finite numbers of at least 0, .*; got nan"),
+            ({"starts": [0.0, 1.0, -1.0]}, r"^starts must be finite numbers of at least 0, .*; got -1"),
             ({"starts": [[0.0, 1.0, 2.0]]}, r"^starts must be of shape \(n_windows,\); got shape \(1, 3\)"),
             ({"durations": [1.0, 1.0, 0.0]}, r"^durations must be finite numbers above 0, in seconds; got 0"),
-            ({"durations": [1.0, 1.0, INF]}, r"^durations must be finite numbers above 0, in seconds; got inf"),
+            ({"durations": [1.0, 1.0, INF]}, r"^durations must be finite numbers above 0, .*; got inf"),
             ({"durations": "abc"}, r"^durations must be an array of real numbers"),
             ({"duration": NAN}, r"^duration must be a number of at least 0"),
             ({"duration": -1}, r"^duration must be a number of at least 0"),
             ({"protocol": None}, r"^protocol must be a mapping of strings to plain data; got a NoneType"),
             ({"protocol": {"over_windows": "median"}}, r"^protocol\['name'\] must be a string"),
-            ({"protocol": {**PROTOCOL, "over_windows": "mode"}}, r"^protocol\['over_windows'\] must be one of"),
-            ({"protocol": {**PROTOCOL, "over_tracks": None}}, r"^protocol\['over_tracks'\] must be one of"),
+            ({"protocol": {**PROTOCOL, "over_windows": "mode"}}, r"^protocol.'over_windows'. must be"),
+            ({"protocol": {**PROTOCOL, "over_tracks": None}}, r"^protocol.'over_tracks'. must be"),
             ({"protocol": {**PROTOCOL, "f": len}}, r"^protocol must be numbers, strings.*; got a builtin"),
             ({"details": {1: 2}}, r"^details must be a mapping whose keys are strings; got the key 1"),
             ({"details": {"a": {2: 1}}}, r"^details must be a mapping whose keys are strings"),
@@ -206,7 +206,7 @@ class TestHeadline:
             for index, (values, duration) in enumerate(parts)
         ]
         assert Scores(tuple(tracks)).value("voice", "SDR") == 2.0
-        none = [track([[[number]]], track=f"{number}", duration=0, protocol=weighted) for number in (1.0, 5.0)]
+        none = [track([[[n]]], track=f"{n}", duration=0, protocol=weighted) for n in (1.0, 5.0)]
         assert Scores(tuple(none)).value("voice", "SDR") == 3.0
         assert Scores((none[0],)).value("voice", "SDR") == 1.0
 
@@ -262,11 +262,11 @@ class TestJoin:
         ("changes", "message"),
         [
             ({"track": "Song"}, r"^tracks must be of different names; got two of the name 'Song'"),
-            ({"sources": ("voice", "drums")}, r"^tracks must be scored for the same sources, 'voice', 'band'; got "
-             r"'voice', 'drums' in 'B'\. Scores of a source depend"),
-            ({"metrics": ("SDR", "SAR")}, r"^tracks must be scored by the same metrics, 'SDR', 'SIR'; got"),
-            ({"protocol": {**PROTOCOL, "window_seconds": 2.0}}, r"^tracks must be scored by one protocol, with "
-             r"window_seconds '1.0'; got '2.0' in 'B'"),
+            ({"sources": ("voice", "drums")}, r"^tracks must be scored for the same sources, 'voice', 'band'"
+             r"; got 'voice', 'drums' in 'B'\. Scores of a source depend"),
+            ({"metrics": ("SDR", "SAR")}, r"^tracks must be scored by the same metrics, 'SDR', 'SIR';"),
+            ({"protocol": {**PROTOCOL, "window_seconds": 2.0}}, r"^tracks must be scored by one protocol, "
+             r"with window_seconds '1.0'; got '2.0' in 'B'"),
             ({"protocol": {**PROTOCOL, "sources": ["voice", "band", "drums"]}}, r"with sources 'None'; got"),
             ({"protocol": {**PROTOCOL, "over_windows": "mean"}}, r"with over_windows 'median'; got 'mean'"),
         ],
@@ -336,12 +336,12 @@ class TestSummary:
             "statistics_over": "windows",
         }  # fmt: skip
 
-    @pytest.mark.parametrize("windows", [[], [NAN, NAN], [2.0], [INF, -INF, 1.0]])
+    @pytest.mark.parametrize("windows", [[], [NAN, NAN], [2.0], [INF, -INF, 1.0], [1e308, 1.5e308]])
     def test_no_warnings_where_little_is_defined(self, windows: list[float]) -> None:
         for made in (one_source(windows), one_source(windows, windows)):
             for row in made.summary():
                 assert row["n_dropped"] == sum(np.isnan(windows)) * made.n_tracks
-                assert np.isnan(row["std"]) or row["n_tracks"] == 2
+                assert not np.isfinite(row["std"]) or row["n_tracks"] == 2
                 assert np.isnan(row["max"]) == (not np.isfinite(windows).any())
             assert str(made)
 
@@ -351,9 +351,9 @@ class TestSummary:
 
     def test_unknown_ways_are_refused(self) -> None:
         made = Scores((track(),))
-        with pytest.raises(InputError, match=r"^over_windows must be one of 'median', 'mean'; got 'weighted mean'"):
+        with pytest.raises(InputError, match=r"^over_windows must be one of 'median', 'mean'; got 'w"):
             made.summary(over_windows="weighted mean")
-        with pytest.raises(InputError, match=r"^over_tracks must be one of 'median', 'mean', 'weighted mean'"):
+        with pytest.raises(InputError, match=r"^over_tracks must be one of 'median', 'mean', 'weighted"):
             made.summary(over_tracks="mode")
 
     def test_survives_pickle(self) -> None:
