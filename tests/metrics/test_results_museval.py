@@ -223,7 +223,8 @@ def test_files_of_something_else(tmp_path: Path, text: bytes) -> None:
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.json")  # which would never end
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.json")  # which would never end
     for path in (tmp_path, tmp_path / "none.json", tmp_path / "pipe.json", "nul\0.json"):
         with pytest.raises(InputError, match=r"^scores must be a JSON file of museval's; got"):
             Scores.from_museval(path)
@@ -233,6 +234,18 @@ def test_files_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("dspsep.metrics._museval._MAX_BYTES", 1000)
     with pytest.raises(InputError, match=r"^scores must be at most 0 MB; got more in"):
         Scores.from_museval(FOLDER / "First.json")
+
+
+def test_the_table_is_not_far_larger_than_the_file() -> None:
+    def content(n_metrics: int) -> Any:
+        frames = [{"time": n, "duration": 1, "metrics": {f"m{n}": n}} for n in range(n_metrics)]
+        return {"targets": [{"name": "a", "frames": frames}]}
+
+    (read,) = Scores.from_museval(content(32)).tracks
+    np.testing.assert_array_equal(np.diag(read.values[0]), np.arange(32))
+    assert np.isnan(read.values).sum() == 32 * 31
+    with pytest.raises(InputError, match=r"^scores must be of at most 32 metrics; got 33"):
+        Scores.from_museval(content(33))
 
 
 def test_names_in_a_file_are_names(tmp_path: Path) -> None:
