@@ -21,7 +21,7 @@ from dspsep.errors import InputError
 from dspsep.metrics import _aggregation, _museval, _scores_json
 from dspsep.metrics._exports import Exports
 from dspsep.metrics._summary import Summary, summarise
-from dspsep.metrics._track_scores import TrackScores, check_comparable, chosen, position
+from dspsep.metrics._track_scores import TrackScores, check_comparable, chosen
 
 __all__ = ["Scores", "Summary", "TrackScores"]
 
@@ -230,8 +230,7 @@ class Scores(Exports):
     def __getitem__(self, key: str | tuple[str, str]) -> Any:
         if isinstance(key, tuple) and len(key) == 2:
             return self.value(*key)
-        position("source", key, self.sources)
-        return {metric: self.value(str(key), metric) for metric in self.metrics}
+        return {metric: self.value(key, metric) for metric in self.metrics}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.sources)

@@ -218,6 +218,8 @@ class TestHeadline:
     def test_as_a_mapping(self) -> None:
         made = Scores([track()])  # type: ignore[arg-type]
         assert made.tracks == (track(),)
+        with pytest.raises(FrozenInstanceError):
+            made.tracks = ()  # type: ignore[misc]
         assert list(made) == ["voice", "band"]
         assert "voice" in made
         assert "drums" not in made

@@ -83,6 +83,13 @@ def test_what_museval_wrote_is_written_again(name: str) -> None:
     assert _as_text(Scores.from_museval(content).to_museval()) == _as_text(content)
 
 
+def test_what_else_is_in_a_file_is_looked_past() -> None:
+    content = _read("First")
+    content["targets"][1]["avg_metrics"] = {"SDR": 3.0}
+    content["targets"][1]["frames"][0]["index"] = content["more"] = [1]
+    assert Scores.from_museval(content) == Scores.from_museval(_read("First"))
+
+
 def test_a_mapping_has_no_name(tracks: Scores) -> None:
     read = Scores.from_museval(_read("First"))
     assert read.tracks[0].track == ""
