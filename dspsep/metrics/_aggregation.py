@@ -42,7 +42,7 @@ def over_tracks(values: FloatArray, durations: FloatArray, how: str) -> float:
     # weight, not even where its score is infinite.
     weights = weights / weights.max()
     values, weights = values[weights > 0], weights[weights > 0]
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         return float(np.sum(values * weights) / np.sum(weights))
 
 
@@ -52,7 +52,7 @@ def spread(values: FloatArray) -> dict[str, float]:
     The deviation is NaN for fewer than two values, and where one is infinite.
     """
     values = defined(values)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         deviation = float(np.std(values, ddof=1)) if values.size > 1 else float("nan")
     return {
         "median": _central(values, "median"),
@@ -66,5 +66,5 @@ def spread(values: FloatArray) -> dict[str, float]:
 def _central(values: FloatArray, how: str) -> float:
     if not values.size:
         return float("nan")
-    with np.errstate(invalid="ignore"):  # inf - inf is NaN, as documented
+    with np.errstate(invalid="ignore", over="ignore"):  # inf - inf is NaN, as documented
         return float(np.median(values) if how == "median" else np.mean(values))

@@ -143,5 +143,10 @@ class Exports:
         -------
         str
             ASCII. NaN and infinity are strings in it, since JSON has no numbers for them.
+
+        Raises
+        ------
+        InputError
+            If it would be longer than the 100 MB that `from_json` reads, which some five million scores are.
         """
         return _scores_json.dumps(self.tracks)

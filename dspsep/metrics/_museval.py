@@ -38,8 +38,11 @@ BSS_EVAL = ("SDR", "ISR", "SIR", "SAR")
 #: museval keeps a hundredth of a millibel, and no infinity.
 _DECIMALS = 5
 
-#: Ten hours of windows of one second, for four sources, are 40 MB.
-_MAX_BYTES = 100_000_000
+#: Ten hours of windows of one second, for four sources, are 30 MB.
+_MAX_BYTES = 50_000_000
+
+#: Where every frame has metrics of its own, the table of all would be far larger than the file.
+_MAX_METRICS = 32
 
 _PROTOCOL = "museval"
 
@@ -95,15 +98,16 @@ def read(source: object, track: str | None, duration: float | None) -> TrackScor
         frames.append(_frames(where, target))
     times = _times(frames, duration)
     metrics = _metrics(frames)
-    values = [
-        [[row.get(metric, math.nan) for _, _, row in target] for metric in metrics] for target in frames
-    ]
+    values = np.full((len(frames), len(metrics), len(times)), np.nan)
+    for target, rows in zip(frames, values, strict=True):
+        for index, (_, _, scores) in enumerate(target):
+            rows[:, index] = [scores.get(metric, math.nan) for metric in metrics]
     version = content.get("museval_version")  # type: ignore[attr-defined]  # it is a mapping by now
     return TrackScores(
         track=name if track is None else track,
         sources=tuple(names),
         metrics=metrics,
-        values=np.array(values, dtype=np.float64),
+        values=values,
         starts=times[:, 0],
         durations=times[:, 1],
         duration=float(times.sum(axis=1).max(initial=0.0)) if duration is None else duration,
@@ -112,10 +116,12 @@ def read(source: object, track: str | None, duration: float | None) -> TrackScor
 
 
 def _loaded(path: Path) -> object:
+    if not path.is_file():  # neither a folder, nor a pipe that never ends
+        raise InputError("scores", "a JSON file of museval's", f"no file at {str(path)!r}"[:200])
     try:
         with path.open("rb") as file:
             text = file.read(_MAX_BYTES + 1)
-    except (OSError, ValueError) as error:  # a ValueError for names with a NUL
+    except OSError as error:
         raise InputError("scores", "a JSON file of museval's", f"{str(path)!r} ({error})"[:200]) from error
     if len(text) > _MAX_BYTES:
         raise InputError("scores", f"at most {_MAX_BYTES // 10**6} MB", f"more in {str(path)!r}")
@@ -199,6 +205,8 @@ def _times(frames: list[list[tuple[float, float, dict[str, float]]]], duration: 
 def _metrics(frames: list[list[tuple[float, float, dict[str, float]]]]) -> tuple[str, ...]:
     """Return the metrics of a file: those of BSS Eval in their order, then others as they come."""
     there = dict.fromkeys(name for target in frames for _, _, row in target for name in row)
+    if len(there) > _MAX_METRICS:
+        raise InputError("scores", f"of at most {_MAX_METRICS} metrics", len(there))
     known = [name for name in BSS_EVAL if name in there or not there]
     return (*known, *(name for name in there if name not in BSS_EVAL))
 

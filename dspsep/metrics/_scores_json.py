@@ -22,7 +22,9 @@ __all__ = ["dumps", "loads"]
 
 _FORMAT = "dspsep scores"
 _VERSION = 1
-_MAX_LENGTH = 500_000_000
+
+#: A hundred megabytes: what is parsed takes up to twenty times the room of its text.
+_MAX_LENGTH = 100_000_000
 
 _PLAIN = ("track", "sources", "metrics", "estimates")
 _ARRAYS = ("values", "starts", "durations")
@@ -36,7 +38,11 @@ def dumps(tracks: tuple[TrackScores, ...]) -> str:
     """Return tracks as JSON."""
     content = {"format": _FORMAT, "version": _VERSION, "tracks": [_track(track) for track in tracks]}
     # ASCII, since names of files can hold lone surrogates, which no other encoding could write.
-    return json.dumps(content, allow_nan=False, ensure_ascii=True)
+    text = json.dumps(content, allow_nan=False, ensure_ascii=True)
+    if len(text) > _MAX_LENGTH:
+        limit = f"at most {_MAX_LENGTH} characters of JSON"
+        raise InputError("tracks", limit, len(text), "Write them in parts, and join what is read.")
+    return text
 
 
 def _track(track: TrackScores) -> dict[str, Any]:

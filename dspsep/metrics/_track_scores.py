@@ -24,7 +24,7 @@ class _NoSuchNameError(InputError, KeyError):
 def listed(names: tuple[str, ...]) -> str:
     """Return names as errors list them: the first twenty, quoted."""
     more = f", … ({len(names)} in all)" if len(names) > 20 else ""
-    return ", ".join(map(repr, names[:20])) + more
+    return ", ".join(repr(name)[:80] for name in names[:20]) + more
 
 
 def position(kind: str, name: object, names: tuple[str, ...]) -> int:

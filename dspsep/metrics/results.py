@@ -21,7 +21,7 @@ from dspsep.errors import InputError
 from dspsep.metrics import _aggregation, _museval, _scores_json
 from dspsep.metrics._exports import Exports
 from dspsep.metrics._summary import Summary, summarise
-from dspsep.metrics._track_scores import TrackScores, check_comparable, chosen, position
+from dspsep.metrics._track_scores import TrackScores, check_comparable, chosen
 
 __all__ = ["Scores", "Summary", "TrackScores"]
 
@@ -230,8 +230,7 @@ class Scores(Exports):
     def __getitem__(self, key: str | tuple[str, str]) -> Any:
         if isinstance(key, tuple) and len(key) == 2:
             return self.value(*key)
-        position("source", key, self.sources)
-        return {metric: self.value(str(key), metric) for metric in self.metrics}
+        return {metric: self.value(key, metric) for metric in self.metrics}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.sources)
@@ -272,7 +271,7 @@ class Scores(Exports):
         Raises
         ------
         InputError
-            If the file cannot be read, is larger than 100 MB, or does not keep to the schema.
+            If the file cannot be read, is larger than 50 MB, or does not keep to the schema.
         """
         return cls((_museval.read(scores, track, duration),))
 
@@ -283,7 +282,7 @@ class Scores(Exports):
         Parameters
         ----------
         text : str or bytes
-            Checked in full: it may come from anyone.
+            At most 100 MB. It is checked in full, since it may come from anyone.
 
         Returns
         -------

@@ -216,7 +216,10 @@ class TestHeadline:
         np.testing.assert_array_equal(made.windows("voice", "SDR", track="0"), [1.0, NAN])
 
     def test_as_a_mapping(self) -> None:
-        made = Scores((track(),))
+        made = Scores([track()])  # type: ignore[arg-type]
+        assert made.tracks == (track(),)
+        with pytest.raises(FrozenInstanceError):
+            made.tracks = ()  # type: ignore[misc]
         assert list(made) == ["voice", "band"]
         assert "voice" in made
         assert "drums" not in made
@@ -244,6 +247,9 @@ class TestHeadline:
         many = track(np.zeros((30, 1, 1)), sources=tuple(f"s{index}" for index in range(30)))
         with pytest.raises(InputError, match=r"'s19', … \(30 in all\); got 'x'"):
             many.windows("x", "SDR")
+        with pytest.raises(InputError) as caught:
+            track([[[1.0]]], sources=("s" * 10_000,)).windows("x" * 10_000, "SDR")
+        assert len(str(caught.value)) < 300
 
 
 class TestJoin:
