@@ -9,6 +9,7 @@ import dspsep
 from dspsep import HPSS, STFT, BackendError, InputError, Pipeline, Regroup, Sources, _backend, hpss_masks
 from dspsep.kernels import generic, kernels_for
 from dspsep.masks import hard_mask, soft_mask
+from dspsep.metrics import MDX, MIREX, BSSEval, ScaleInvariant, evaluate
 from tests.test_stft import noise
 
 xp = pytest.importorskip("array_api_strict")
@@ -252,3 +253,29 @@ def test_numpy_never_leaves_the_host(exits):
     HPSS(stft=SMALL).separate(noise(500), 8000)
     hpss_masks(np.ones((5, 5)))
     assert exits() == 0
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(
+    ("protocol", "n_exits"),
+    [
+        (BSSEval(n_taps=8), 2),  # the inner products, and the energies of all windows
+        (BSSEval(version="v3_sources", n_taps=8), 2),
+        (BSSEval(version="v3_images", n_taps=8, window_seconds=0.5), 2 * 3),  # filters for each window
+        (ScaleInvariant(zero_mean=True), 4),  # means, inner products, energies, errors
+        (MDX(), 1),
+        (MIREX(n_taps=8), 2),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_metrics(protocol, n_exits, exits):
+    references = {"a": noise(1200, "float32", 2), "b": noise(1200, "float32", 2)[:, ::-1] * 0.5}
+    errors = 0.1 * references["a"] + 0.01 * np.roll(references["b"], 300)
+    estimates = {name: audio + errors for name, audio in references.items()}
+    expected = evaluate(references, estimates, 800, protocol)
+    there = [{name: on_device(audio) for name, audio in each.items()} for each in (references, estimates)]
+    found = evaluate(*there, 800, protocol)
+    assert exits() == 4 + n_exits  # the peaks of the signals, and
+    np.testing.assert_allclose(found.tracks[0].values, expected.tracks[0].values, atol=1e-9)
+    padded = evaluate(there[0], {name: x[:, :-5] for name, x in there[1].items()}, 800, protocol, pad=True)
+    assert np.isfinite(padded.tracks[0].values).all()
