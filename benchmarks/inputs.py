@@ -12,9 +12,20 @@ import numpy as np
 
 from tests.cases import Case, real_case, tiled
 
-__all__ = ["Music", "SongFile", "SongFolder", "describe", "music", "song_file", "song_folder"]
+__all__ = [
+    "Music",
+    "SongFile",
+    "SongFolder",
+    "Stems",
+    "describe",
+    "music",
+    "song_file",
+    "song_folder",
+    "stems",
+]
 
 _CASE = "b_mdn_funk"  # 14 s of a funk band, drums and pitched instruments in stereo
+_OTHER_CASE = "a_metal_madness_guitar"  # 16 s of a metal band, lead guitar and the rest, at the same rate
 
 
 class Music(NamedTuple):
@@ -28,6 +39,30 @@ def music(seconds: float) -> Music:
     """Return so many seconds of music, the same every time."""
     case = _case()
     return Music(tiled(case, seconds).astype(np.float32, copy=False), case.sample_rate)
+
+
+class Stems(NamedTuple):
+    """True sources and estimates of them, (n_sources, n_channels, n_samples), in single precision."""
+
+    references: np.ndarray[Any, Any]
+    estimates: np.ndarray[Any, Any]
+    sample_rate: int
+
+
+def stems(n_sources: int, seconds: float) -> Stems:
+    """Return up to four stereo stems, and estimates in which the others and an echo are heard, too."""
+    cases = [_case()] if n_sources <= 2 else [_case(), _other_case()]
+    n_samples = round(seconds * cases[0].sample_rate)
+    references = [
+        np.tile(audio, (1, -(-n_samples // audio.shape[1])))[:, :n_samples]
+        for case in cases
+        for audio in case.references.values()
+    ][:n_sources]
+    true = np.stack(references).astype(np.float32)
+    mixture = true.sum(axis=0)
+    leaking = np.float32(0.15) * mixture + np.float32(0.03) * np.roll(mixture, 7, axis=1)
+    made = np.float32(0.8) * true + leaking
+    return Stems(true, made, cases[0].sample_rate)
 
 
 class SongFolder:
@@ -107,3 +142,8 @@ def describe() -> str:
 def _case() -> Case:
     case = real_case(_CASE)
     return case if case.real else real_case("b_scene")
+
+
+def _other_case() -> Case:
+    case = real_case(_OTHER_CASE)
+    return case if case.real else real_case("a_scene")

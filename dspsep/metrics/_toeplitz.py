@@ -142,16 +142,17 @@ def _factor(blocks: FloatArray) -> FloatArray:
     upper[:, :, :k] = np.triu(upper[:, :, :k])
     factor[:, :k] = upper
     head, lower = upper[:, :, :k], upper[:, :, k:]
+    identity = np.eye(k)
     for m in range(1, n_delays):
         upper = upper[:, :, : size - m * k]  # shifted: its first block now stands in column m
         reflection = _transposed(np.linalg.solve(_transposed(head), _transposed(lower[:, :, :k])))
         turned = _transposed(reflection)
-        s = np.linalg.cholesky(np.eye(k) - turned @ reflection)
-        c = np.linalg.cholesky(np.eye(k) - reflection @ turned)
+        roots = np.linalg.cholesky(identity - np.stack([turned @ reflection, reflection @ turned]))
+        (s, c), (s_inverse, c_inverse) = roots, np.linalg.inv(roots)
         head = _transposed(s) @ head
-        upper = np.linalg.inv(s) @ upper - np.linalg.solve(s, turned) @ lower
+        upper = s_inverse @ upper - (s_inverse @ turned) @ lower
         upper[:, :, :k] = head
-        lower = (_transposed(c) @ lower - np.linalg.solve(c, reflection @ s) @ upper)[:, :, k:]
+        lower = (_transposed(c) @ lower - (c_inverse @ (reflection @ s)) @ upper)[:, :, k:]
         factor[:, m * k : (m + 1) * k, m * k :] = upper
     return factor
 
