@@ -237,8 +237,11 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
             Scores.from_museval(path)
 
 
-def test_files_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dspsep.metrics._museval._MAX_BYTES", 1000)
+def test_files_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = (FOLDER / "First.json").stat().st_size
+    monkeypatch.setattr("dspsep.metrics._museval._MAX_BYTES", size)
+    Scores.from_museval(FOLDER / "First.json")
+    monkeypatch.setattr("dspsep.metrics._museval._MAX_BYTES", size - 1)
     with pytest.raises(InputError, match=r"^scores must be at most 0 MB; got more in"):
         Scores.from_museval(FOLDER / "First.json")
 
