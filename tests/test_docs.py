@@ -23,19 +23,43 @@ from dspsep.data import scenes
 from dspsep.testing._clauses import CLAUSES
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/start.md", "docs/streaming.md", "docs/batches.md", "CONTRIBUTING.md")
+PAGES = (
+    "README.md",
+    "docs/start.md",
+    "docs/streaming.md",
+    "docs/batches.md",
+    "docs/metrics.md",
+    "CONTRIBUTING.md",
+)
 
 _BLOCK = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w+)\n(?P<code>.*?)\n```", re.DOTALL)
+#: What stands between a block that prints and a block of what it prints.
+_PRINTED = "\n<!-- printed -->\n```text\n"
+
+
+def _text(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
 
 
 def _blocks(page: str, language: str) -> list[tuple[int, str]]:
     """Return the code blocks of a page and the line each begins on, but for those marked ``not run``."""
-    text = (ROOT / page).read_text(encoding="utf-8")
+    text = _text(page)
     return [
         (text.count("\n", 0, match.start("code")), match["code"])
         for match in _BLOCK.finditer(text)
         if match["language"] == language and not match["before"].startswith("<!-- not run:")
     ]
+
+
+def _printed(page: str) -> dict[int, str]:
+    """Return what the page says that blocks print, by the line each block begins on."""
+    text = _text(page)
+    printed = {}
+    for match in _BLOCK.finditer(text):
+        if text.startswith(_PRINTED, match.end() + 1):
+            start = match.end() + 1 + len(_PRINTED)
+            printed[text.count("\n", 0, match.start("code"))] = text[start : text.index("```", start)]
+    return printed
 
 
 def _promises(code: str) -> dict[int, str]:
@@ -86,12 +110,17 @@ def with_a_song(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.usefixtures("with_a_song")
-def test_python_blocks_run_and_give_what_they_say(page, monkeypatch):
+def test_python_blocks_run_and_give_what_they_say(page, monkeypatch, capsys):
     # Dataclasses and pickle look for the module that a class says it comes from.
     module = types.ModuleType("documented")
     monkeypatch.setitem(sys.modules, "documented", module)
-    blocks = _blocks(page, "python")
-    checked = sum(_run(code, line, page, module.__dict__) for line, code in blocks)
+    blocks, printed = _blocks(page, "python"), _printed(page)
+    assert len(printed) == _text(page).count("<!-- printed -->")
+    assert set(printed) <= {line for line, _ in blocks}
+    checked = 0
+    for line, code in blocks:
+        checked += _run(code, line, page, module.__dict__)
+        assert capsys.readouterr().out == printed.get(line, ""), f"{page}, line {line + 1}"
     assert blocks or page == "docs/batches.md"
     assert checked or not blocks, "no value was compared"
 
@@ -101,7 +130,7 @@ def test_python_blocks_run_and_give_what_they_say(page, monkeypatch):
 def test_commands_work(page, capsys):
     lines = [line for _, code in _blocks(page, "sh") for line in code.splitlines()]
     commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("dspsep ")]
-    assert commands or page == "CONTRIBUTING.md"
+    assert commands or page in ("docs/metrics.md", "CONTRIBUTING.md")
     for command in commands:
         assert cli.main(command) == 0, command
         assert capsys.readouterr().out, command
