@@ -1,0 +1,131 @@
+"""The true sources as a setting, and their spectra one at a time, in one scale with the mixture's.
+
+Masks are ratios, and do not see a common factor; so where the mixture was scaled to keep squares in range,
+the references are, and where a reference is so loud that it would overflow, all are scaled down together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from dspsep import _audio, _backend
+from dspsep._frozen_array import FrozenArray
+from dspsep._typing import Array
+from dspsep.errors import InputError
+from dspsep.sources import check_source_name
+from dspsep.stft import Spectrogram
+
+__all__ = ["RESIDUAL", "Material", "Pairs", "frozen"]
+
+#: The name of what the references leave of the mixture.
+RESIDUAL = "residual"
+
+Pairs: TypeAlias = tuple[tuple[str, FrozenArray], ...]
+
+# Within these powers of two nothing that is squared overflows, in single precision and after a transform.
+_QUIETEST, _LOUDEST = -40, 40
+
+
+def frozen(references: Any) -> Pairs:
+    """Return references as pairs of a name and an array that cannot change; refuse what are none."""
+    try:  # settings that were stored, or are replaced, come back as pairs
+        given: dict[str, Any] = dict(references)
+    except (TypeError, ValueError):
+        given = {}
+    if not given:
+        requirement = "a mapping from the name of each source to its true audio"
+        remedy = "For example references={'vocals': vocals, 'accompaniment': accompaniment}."
+        raise InputError("references", requirement, repr(references)[:60], remedy)
+    pairs = tuple((check_source_name(name), _checked(name, audio)) for name, audio in given.items())
+    first_name, first = pairs[0]
+    for name, audio in pairs:
+        if name == RESIDUAL:
+            remedy = "Give it another name, or leave it out: what is left is called residual."
+            raise InputError("references", "named otherwise than what they leave over", repr(name), remedy)
+        if audio.values.shape != first.values.shape:
+            raise InputError(
+                f"references[{name!r}]",
+                f"of the shape of references[{first_name!r}], {first.values.shape}",
+                f"{audio.values.shape}",
+                "They are what was added up to the mixture: all have its length and its channels.",
+            )
+    return pairs
+
+
+def _checked(name: str, audio: object) -> FrozenArray:
+    argument = f"references[{name!r}]"
+    given = audio.values if isinstance(audio, FrozenArray) else audio
+    samples = _audio.samples_of(argument, given)
+    _audio.finite_samples_of(argument, samples)
+    if samples is given and isinstance(audio, FrozenArray):
+        return audio
+    return FrozenArray(_backend.to_host(samples))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """A mixture and its references, in one scale, as spectra.
+
+    Parameters
+    ----------
+    pairs : tuple of pairs
+        The references.
+    mixture : Spectrogram
+        Of the mixture, times ``2.0 ** exponent``.
+    exponent : int
+        What the references have to be multiplied by, likewise.
+    shift : int
+        What is multiplied to both beside that, so that references that are much louder do not overflow.
+    """
+
+    pairs: Pairs
+    mixture: Spectrogram
+    exponent: int
+    shift: int
+
+    @classmethod
+    def of(cls, pairs: Pairs, mixture: Spectrogram, exponent: int, peak: float) -> Material:
+        """Return the material for a mixture that was multiplied by ``2.0 ** exponent``, and its peak then."""
+        loudest = max(float(np.abs(audio.values).max()) for _, audio in pairs)
+        powers = [math.frexp(peak)[1]] if peak else []
+        powers += [math.frexp(loudest)[1] + exponent] if loudest else []
+        power = max(powers, default=0)
+        return cls(
+            pairs=pairs,
+            mixture=mixture,
+            exponent=exponent,
+            shift=0 if _QUIETEST <= power <= _LOUDEST else -power,
+        )
+
+    def X(self) -> Array:  # noqa: N802 - the symbol of the papers
+        """Return the spectrum of the mixture, (n_channels, n_freqs, n_frames), in the references' scale."""
+        values = self.mixture.values
+        return _audio.times_power_of_two(values, self.shift) if self.shift else values
+
+    def spectra(self) -> Iterator[Array]:
+        """Yield the spectrum of one reference after the other, each (n_channels, n_freqs, n_frames)."""
+        for _, audio in self.pairs:
+            yield self._spectrum(audio.values)
+
+    def spectra_and_rest(self) -> Iterator[Array]:
+        """Yield the spectra of the references, and then that of what they leave of the mixture."""
+        rest = self.X()
+        for S in self.spectra():
+            rest = rest - S
+            yield S
+        yield rest
+
+    def _spectrum(self, samples: np.ndarray[Any, Any]) -> Array:
+        exponent = self.exponent + self.shift
+        if exponent:  # in double precision, whose range it cannot leave
+            samples = _audio.times_power_of_two(samples.astype(np.float64), exponent)
+        single = str(self.mixture.values.dtype).endswith("complex64")
+        samples = samples.astype(np.float32 if single else np.float64, copy=False)
+        samples = samples[None, :] if samples.ndim == 1 else samples
+        there = _backend.asarray_like(samples, self.mixture.values)
+        return self.mixture.stft._forward(there, self.mixture.sample_rate, mono=False).values
