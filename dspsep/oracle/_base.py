@@ -77,7 +77,9 @@ class Oracle(Separator):
         if callback is not None:
             callback(Progress(stage="transform"))
         spectrogram = self.stft._forward(audio.samples, rate, audio.mono)
-        material = Material.of(self._pairs, spectrogram, audio.exponent, audio.peak)
+        material = Material.of(
+            self._pairs, audio.samples, spectrogram, exponent=audio.exponent, peak=audio.peak
+        )
         names = self.source_names[:-1]
         sources: dict[str, Array] = {}
         remainder = audio.samples
@@ -203,8 +205,9 @@ class OracleModel(MaskModel):
         """
         self._check(spectrogram)
         xp = _backend.namespace(spectrogram.values)
-        peak = _backend.scalar(xp.max(xp.abs(spectrogram.values)))
-        material = Material.of(self.oracle._pairs, spectrogram, 0, peak)
+        samples = spectrogram.stft._inverse(spectrogram, None)
+        peak = _backend.scalar(xp.max(xp.abs(samples)))
+        material = Material.of(self.oracle._pairs, samples, spectrogram, exponent=0, peak=peak)
         rest = xp.ones_like(xp.real(spectrogram.values))
         for mask in self.oracle._masks(material):
             rest = rest - mask

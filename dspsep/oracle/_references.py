@@ -27,6 +27,10 @@ RESIDUAL = "residual"
 
 Pairs: TypeAlias = tuple[tuple[str, FrozenArray], ...]
 
+# What the references leave of the mixture is rounding if its peak is so many units in the last place of the
+# largest sum of magnitudes, or fewer: of the sum itself, and of a transform and its inverse.
+_ROUNDING = 64
+
 # Within these powers of two nothing that is squared overflows, in single precision and after a transform.
 _QUIETEST, _LOUDEST = -40, 40
 
@@ -75,8 +79,10 @@ class Material:
     ----------
     pairs : tuple of pairs
         The references.
+    samples : array of shape (n_channels, n_samples)
+        The mixture, times ``2.0 ** exponent``.
     mixture : Spectrogram
-        Of the mixture, times ``2.0 ** exponent``.
+        Of these samples.
     exponent : int
         What the references have to be multiplied by, likewise.
     shift : int
@@ -84,19 +90,23 @@ class Material:
     """
 
     pairs: Pairs
+    samples: Array
     mixture: Spectrogram
     exponent: int
     shift: int
 
     @classmethod
-    def of(cls, pairs: Pairs, mixture: Spectrogram, exponent: int, peak: float) -> Material:
-        """Return the material for a mixture that was multiplied by ``2.0 ** exponent``, and its peak then."""
+    def of(
+        cls, pairs: Pairs, samples: Array, mixture: Spectrogram, *, exponent: int, peak: float
+    ) -> Material:
+        """Return the material for samples that were multiplied by ``2.0 ** exponent``, and their peak."""
         loudest = max(float(np.abs(audio.values).max()) for _, audio in pairs)
         powers = [math.frexp(peak)[1]] if peak else []
         powers += [math.frexp(loudest)[1] + exponent] if loudest else []
         power = max(powers, default=0)
         return cls(
             pairs=pairs,
+            samples=samples,
             mixture=mixture,
             exponent=exponent,
             shift=0 if _QUIETEST <= power <= _LOUDEST else -power,
@@ -110,22 +120,37 @@ class Material:
     def spectra(self) -> Iterator[Array]:
         """Yield the spectrum of one reference after the other, each (n_channels, n_freqs, n_frames)."""
         for _, audio in self.pairs:
-            yield self._spectrum(audio.values)
+            yield self._spectrum(self._there(audio.values))
 
     def spectra_and_rest(self) -> Iterator[Array]:
         """Yield the spectra of the references, and then that of what they leave of the mixture."""
-        rest = self.X()
-        for S in self.spectra():
-            rest = rest - S
-            yield S
-        yield rest
+        yield from self.spectra()
+        yield self._spectrum(self._rest())
 
-    def _spectrum(self, samples: np.ndarray[Any, Any]) -> Array:
+    def _rest(self) -> Array:
+        """Return the mixture minus the references; zeros, if that is rounding."""
+        xp = _backend.namespace(self.samples)
+        rest = _audio.times_power_of_two(self.samples, self.shift) if self.shift else self.samples
+        sizes = xp.abs(rest)
+        for _, audio in self.pairs:
+            samples = self._there(audio.values)
+            rest = rest - samples
+            sizes = sizes + xp.abs(samples)
+        # Decided where the arrays are: not a number goes to the host.
+        rounding = _ROUNDING * float(xp.finfo(rest.dtype).eps) * xp.max(sizes)
+        counts = xp.astype(xp.max(xp.abs(rest)) > rounding, rest.dtype)
+        counted: Array = rest * counts
+        return counted
+
+    def _spectrum(self, samples: Array) -> Array:
+        return self.mixture.stft._forward(samples, self.mixture.sample_rate, mono=False).values
+
+    def _there(self, samples: np.ndarray[Any, Any]) -> Array:
+        """Return a reference in the scale, precision and library of the mixture, (n_channels, n_samples)."""
         exponent = self.exponent + self.shift
         if exponent:  # in double precision, whose range it cannot leave
             samples = _audio.times_power_of_two(samples.astype(np.float64), exponent)
-        single = str(self.mixture.values.dtype).endswith("complex64")
+        single = str(self.samples.dtype).endswith("float32")
         samples = samples.astype(np.float32 if single else np.float64, copy=False)
         samples = samples[None, :] if samples.ndim == 1 else samples
-        there = _backend.asarray_like(samples, self.mixture.values)
-        return self.mixture.stft._forward(there, self.mixture.sample_rate, mono=False).values
+        return _backend.asarray_like(samples, self.samples)

@@ -49,19 +49,22 @@ class IBM(MaskOracle):
     --------
     IRM : Shares bins.
 
-    Notes ----- The sources are those of the references, in order, and ``residual``: the mixture minus the
-    others. It has the bins that no source claims, and it takes away again what bins of several claims were
-    given more than once. Each channel is masked by itself.
+    Notes
+    -----
+    The sources are those of the references, in order, and ``residual``: the mixture minus the others. It
+    has the bins that no source claims, and it takes away again what bins of several claims were given more
+    than once. Each channel is masked by itself.
 
     Deviations from the published program: no constant keeps the ratio from dividing by zero, since it is
     compared without a division; a bin of silence is nobody's.
 
-    Cost: two transforms for each source. Peak memory beside references and sources: two complex
-    spectrograms and two real ones of the mixture's size, whatever the number of sources.
+    Cost: a transform for each source, and an inverse one. Peak memory beside references and sources: 3.3
+    complex spectrograms of the mixture, whatever the number of sources.
 
-    References ---------- F.-R. Stöter, A. Liutkus, N. Ito, "The 2018 signal separation evaluation
-    campaign", Latent Variable Analysis and Signal Separation (LVA/ICA), 2018, pp. 293-305.
-    doi:10.1007/978-3-319-93764-9_28
+    References
+    ----------
+    F.-R. Stöter, A. Liutkus, N. Ito, "The 2018 signal separation evaluation campaign", Latent Variable
+    Analysis and Signal Separation (LVA/ICA), 2018, pp. 293-305. doi:10.1007/978-3-319-93764-9_28
 
     Examples
     --------

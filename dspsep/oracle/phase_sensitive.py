@@ -27,7 +27,7 @@ __all__ = ["PSM"]
 @final
 @dataclass(frozen=True, kw_only=True)
 class PSM(MaskOracle):
-    """The phase-sensitive mask, the best mask there is: it comes as near to each source as a factor can.
+    """The phase-sensitive mask, which comes as near to a source in every bin as a factor for the bin can.
 
     Parameters
     ----------
@@ -50,17 +50,19 @@ class PSM(MaskOracle):
     --------
     IRM : Does not look at phases.
 
-    Notes ----- The sources are those of the references, in order, and ``residual``: the mixture minus the
-    others, which has what the limits took away. Where one source is amplified in truth and another
-    inverted, limits give the bin to the one, and nothing to the other; sources that together would have
-    more than the bin get it, and the residual is inverted there.
+    Notes
+    -----
+    The sources are those of the references, in order, and ``residual``: the mixture minus the others. It
+    has what the limits left over. A source that is louder than the mixture in a bin is cut down to it, and
+    one that stands against the mixture gets nothing; where that gives more than there is, the residual is
+    inverted and takes it away again.
 
     Nearest in every bin is not nearest in time: frames overlap, and the inverse of a masked spectrogram is
     a compromise between them. Each channel is masked by itself. Bins of the mixture that are below its
     largest by more than the square of the precision (277 dB in single) are nobody's.
 
-    Cost: a transform for each source, and an inverse one. Peak memory beside references and sources: four
-    complex spectrograms of the mixture's size, whatever the number of sources.
+    Cost: a transform for each source, and an inverse one. Peak memory beside references and sources: 4.8
+    complex spectrograms of the mixture, whatever the number of sources.
 
     References
     ----------

@@ -91,22 +91,25 @@ class IRM(_RatioMask):
     IWM : The same with exponent 2.
     MWF : Uses the differences between channels, too.
 
-    Notes ----- The sources are those of the references, in order, and ``residual``. What the references
-    leave of the mixture (noise, or a source without a reference) competes for every bin like another
-    source, whose estimate is the residual. Where the references sum to the mixture there is nothing of the
-    kind: then each source is what SiSEC 2018 defines, and the residual is silent but for rounding. Each
-    channel is masked by itself.
+    Notes
+    -----
+    The sources are those of the references, in order, and ``residual``. What the references leave of the
+    mixture (noise, or a source without a reference) competes for every bin like another source, whose
+    estimate is the residual, if its peak is above what rounding leaves. Where the references sum to the
+    mixture there is nothing of the kind: then each source is what SiSEC 2018 defines, and the residual is
+    silent but for rounding. Each channel is masked by itself.
 
     Deviations from the published program: what competes for bins beside the references, as above; no
     constant keeps the ratio from dividing by zero, since powers are taken relative to the largest of each
     bin; a bin of silence is nobody's.
 
-    Cost: two transforms for each source, and an inverse one. Peak memory beside references and sources: two
-    complex spectrograms and six real ones of the mixture's size, whatever the number of sources.
+    Cost: two transforms for each source, and an inverse one. Peak memory beside references and sources: 3.9
+    complex spectrograms of the mixture, whatever the number of sources.
 
-    References ---------- F.-R. Stöter, A. Liutkus, N. Ito, "The 2018 signal separation evaluation
-    campaign", Latent Variable Analysis and Signal Separation (LVA/ICA), 2018, pp. 293-305.
-    doi:10.1007/978-3-319-93764-9_28
+    References
+    ----------
+    F.-R. Stöter, A. Liutkus, N. Ito, "The 2018 signal separation evaluation campaign", Latent Variable Analysis
+    and Signal Separation (LVA/ICA), 2018, pp. 293-305. doi:10.1007/978-3-319-93764-9_28
 
     Examples
     --------
@@ -148,9 +151,10 @@ class IWM(_RatioMask):
     --------
     IRM : The same with exponent 1; what its notes say holds here, too.
 
-    References ---------- F.-R. Stöter, A. Liutkus, N. Ito, "The 2018 signal separation evaluation
-    campaign", Latent Variable Analysis and Signal Separation (LVA/ICA), 2018, pp. 293-305.
-    doi:10.1007/978-3-319-93764-9_28
+    References
+    ----------
+    F.-R. Stöter, A. Liutkus, N. Ito, "The 2018 signal separation evaluation campaign", Latent Variable Analysis
+    and Signal Separation (LVA/ICA), 2018, pp. 293-305. doi:10.1007/978-3-319-93764-9_28
 
     Examples
     --------

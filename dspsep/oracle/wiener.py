@@ -4,7 +4,7 @@ In the local Gaussian model (Duong, Vincent & Gribonval 2010) the C channels of 
 drawn with the covariance v_j[f, t] R_j[f]: how loud it is, times where it is, which does not change. With
 y_j the spectrum of the reference, both are learned as in SiSEC 2018 (Stöter, Liutkus & Ito 2018):
 
-    R_j  =  mean over t of  y_j y_j^H / |y_j|^2,  scaled to the trace C, plus a little of the identity,
+    R_j  =  mean over t of  y_j y_j^H / |y_j|^2,  scaled to a trace of C, plus a little of the identity,
     v_j  =  y_j^H R_j^-1 y_j / C.
 
 With these the least-squares estimate of the source from the mixture x is
@@ -31,6 +31,9 @@ __all__ = ["MWF"]
 # Numbers in the matrices that are solved at once: in double precision and complex, 8 MiB.
 _SOLVED_VALUES = 2**19
 
+# Frames so far below the loudest bin of a source count less: what is there is rounding, which has no place.
+_QUIET = 1e-12
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +49,8 @@ class MWF(Oracle):
         The transform: 46 ms frames every 11.6 ms at 44.1 kHz. That of SiSEC 2018 is ``STFT(2048, 1024)``.
         Rooms whose echoes last longer than a frame blur the places.
     regularisation : float, default=1e-10
-        How much of the identity is added to the covariance of each source, whose mean over channels is 1,
-        and so the least part of it that comes from everywhere: -100 dB. From 1e-12 to 1.
+        How much of the identity is added to the covariance R of each source: how much of it comes from
+        everywhere at least, here -100 dB. From 1e-12 to 1.
 
     Raises
     ------
@@ -58,23 +61,27 @@ class MWF(Oracle):
     --------
     IWM : What this is in one channel.
 
-    Notes ----- The sources are those of the references, in order, and ``residual``. What the references
-    leave of the mixture is one more source in the model, whose estimate is the residual: silent but for
-    rounding where the references sum to the mixture.
+    Notes
+    -----
+    The sources are those of the references, in order, and ``residual``. What the references leave of the
+    mixture is one more source in the model, whose estimate is the residual, if its peak is above what
+    rounding leaves; where the references sum to the mixture the residual is silent but for rounding.
 
-    The filter has rank: two sources at two places of an instantaneous stereo mixture are told apart without
-    any error in every bin, by a matrix and not by masks. More sources than channels share bins as under
-    `IWM`.
+    The filter has rank: two sources panned to two places of a stereo mixture are told apart by a matrix,
+    without any error to speak of, and not by masks. More sources than channels share bins as under `IWM`.
+    Sources that are not at one place, as in a stereo mix of music, are hardly told apart by it, and then
+    `IWM`, whose channels have masks of their own, can be better.
 
     Deviations from the published program: the trace that normalises R is that of each frequency's matrix
-    (the program takes it across frequencies); constants that keep from dividing by zero are relative to the
-    signal; any number of channels; and the source of what the references leave. Matrices are solved in
-    double precision.
+    (the program takes it across frequencies); frames that are 120 dB or more below the loudest bin of a
+    source count less in R, since rounding has no place, where the program has a constant for full scale;
+    the other constants are relative to the signal, too; any number of channels; and the source of what the
+    references leave. Matrices are solved in double precision.
 
-    The `model` of the sources is None. Cost: two transforms for each source and an inverse one, and one
-    matrix of C by C to solve in every bin. Peak memory beside references and sources, in spectrograms of
-    one channel in double precision: the solution and about three more for each channel, and half of one for
-    the loudness of each source.
+    The `model` of the sources is None. Cost: a transform for each source and an inverse one, and one matrix
+    of C by C to solve in every bin. Peak memory beside references and sources, for single precision and two
+    sources: twelve complex spectrograms of a mono mixture, nine of a stereo one; every further source needs
+    one number in double precision for every bin.
 
     References
     ----------
@@ -128,6 +135,8 @@ class MWF(Oracle):
 def spatial_covariance(Y: Array, *, regularisation: float = 1e-10) -> Array:
     """Return the covariance between the channels of a source in every frequency, all frames counting alike.
 
+    But for those that are 120 dB or more below the loudest bin, and so rounding: they count less.
+
     Parameters
     ----------
     Y : array of shape (n_channels, n_freqs, n_frames)
@@ -145,9 +154,10 @@ def spatial_covariance(Y: Array, *, regularisation: float = 1e-10) -> Array:
     energy = _squared(xp, Y[0, ...])
     for channel in range(1, n_channels):
         energy = energy + _squared(xp, Y[channel, ...])
-    silent = energy < xp.finfo(energy.dtype).smallest_normal
-    weight = xp.where(silent, xp.zeros_like(energy), 1 / xp.where(silent, xp.ones_like(energy), energy))
-    del energy, silent
+    least = xp.finfo(energy.dtype).smallest_normal
+    floor = _QUIET * xp.max(energy) + least
+    weight = 1 / (energy + floor)
+    del energy
     rows = []
     for one in range(n_channels):
         weighted = weight * Y[one, ...]
@@ -156,8 +166,7 @@ def spatial_covariance(Y: Array, *, regularisation: float = 1e-10) -> Array:
     R = xp.permute_dims(xp.stack(rows), (2, 0, 1))
     identity = xp.broadcast_to(xp.eye(n_channels, dtype=R.dtype, device=R.device), R.shape)
     trace = sum(xp.real(R[:, channel, channel]) for channel in range(n_channels))
-    # Each frame that sounds adds one to the trace: below one half there was none.
-    heard = trace > 0.5
+    heard = trace > least
     scale = n_channels / xp.where(heard, trace, xp.ones_like(trace))
     placed: Array = xp.where(heard[:, None, None], R * scale[:, None, None], identity)
     regular: Array = placed + regularisation * identity

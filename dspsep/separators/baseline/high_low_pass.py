@@ -59,17 +59,20 @@ class HighLowPass(SpectralSeparator):
     --------
     MixtureAsEstimate : The lower bound that knows nothing.
 
-    Notes ----- The filter is the mean over overlapping frames of a mask that is the same in all of them: of
-    zero phase, with pre- and post-ringing of less than a frame. A cutoff below half a bin, or above half
-    the rate, gives almost everything to one source.
+    Notes
+    -----
+    The filter is the mean over overlapping frames of a mask that is the same in all of them: of zero phase,
+    with pre- and post-ringing of less than a frame. A cutoff below half a bin, or above half the rate,
+    gives almost everything to one source.
 
     SiSEC 2018 has no such bound; the idea comes from the baselines of nussl (Manilow, Seetharaman & Pardo
     2018), which also masks bins, but rounds the cutoff to one. Peak memory beside the sources: a complex
     and a real spectrogram of the mixture.
 
-    References ---------- E. Manilow, P. Seetharaman, B. Pardo, "The Northwestern University Source
-    Separation Library", International Society for Music Information Retrieval Conference (ISMIR), 2018, pp.
-    297-305.
+    References
+    ----------
+    E. Manilow, P. Seetharaman, B. Pardo, "The Northwestern University Source Separation Library",
+    International Society for Music Information Retrieval Conference (ISMIR), 2018, pp. 297-305.
 
     Examples
     --------

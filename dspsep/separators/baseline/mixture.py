@@ -39,15 +39,18 @@ class MixtureAsEstimate(Separator):
     HighLowPass : The lower bound for sources of different registers.
     dspsep.oracle : The upper bounds.
 
-    Notes ----- A method whose SI-SDR is not above that of this has done nothing, however its stems sound.
-    The SDR also hears the level: a quarter of the mixture is nearer to a quiet source than the mixture is,
-    so above 0 dB for all sources there means little.
+    Notes
+    -----
+    A method whose SI-SDR is not above that of this has done nothing, however its stems sound. The SDR hears
+    the level, too, and a share of the mixture is nearer to a quiet source than the mixture is: an SDR a
+    little above 0 dB means nothing.
 
     Memory beside the sources: none.
 
-    References ---------- F.-R. Stöter, A. Liutkus, N. Ito, "The 2018 signal separation evaluation
-    campaign", Latent Variable Analysis and Signal Separation (LVA/ICA), 2018, pp. 293-305.
-    doi:10.1007/978-3-319-93764-9_28
+    References
+    ----------
+    F.-R. Stöter, A. Liutkus, N. Ito, "The 2018 signal separation evaluation campaign", Latent Variable
+    Analysis and Signal Separation (LVA/ICA), 2018, pp. 293-305. doi:10.1007/978-3-319-93764-9_28
 
     Examples
     --------

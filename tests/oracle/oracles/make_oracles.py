@@ -7,13 +7,14 @@ The programs are run as they are, each as a module of its own, with the two pack
 results replaced by nothing, and with two repairs from outside:
 
 - ``np.float``, which NumPy no longer has, is double precision;
-- ``np.trace`` of matrices (F, I, I) is that of each matrix, (F, 1, 1). The program calls it with its defaults,
-  which add up over frequencies and channels; that is stored, too, as ``mwf_unrepaired``, to show what it does.
+- ``np.trace`` of matrices (F, I, I) is that of each matrix, (F, 1, 1). The program calls it with its
+  defaults, which add up over frequencies and channels; that is stored, too, as ``mwf_unrepaired``, to show
+  what it does.
 
 The sources are made from a seed: a tone and clicks, wide in stereo; a chord and noise at another place; noise
-that mostly comes from one place. They are loud, and none has rank one, so that the constants that the program adds
-to determinants do not matter (for a source of rank one it is half of the determinant). Of the estimates every
-third sample is kept.
+that mostly comes from one place. They are loud, and none has rank one, so that the constants that the program
+adds to determinants do not matter (for a source of rank one it is half of the determinant). Of the estimates
+every third sample is kept.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def main(folder):
     commit = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     facts = f"sigsep-mus-oracle {commit}, NumPy {np.__version__}, SciPy {scipy.__version__}"
     np.savez_compressed(FOLDER / "sisec18.npz", facts=np.frombuffer(facts.encode(), np.uint8), **kept)
-    print(facts)
+    sys.stdout.write(f"{facts}\n")
 
 
 if __name__ == "__main__":
