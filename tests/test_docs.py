@@ -23,7 +23,14 @@ from dspsep.data import scenes
 from dspsep.testing._clauses import CLAUSES
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/start.md", "docs/streaming.md", "docs/batches.md", "CONTRIBUTING.md")
+PAGES = (
+    "README.md",
+    "docs/start.md",
+    "docs/streaming.md",
+    "docs/batches.md",
+    "docs/oracles.md",
+    "CONTRIBUTING.md",
+)
 
 _BLOCK = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w+)\n(?P<code>.*?)\n```", re.DOTALL)
 
@@ -140,7 +147,7 @@ def test_the_reference_has_every_public_name():
     modules = {module.split(".")[1] for module in REFERENCE.MODULES} | {"separators"}
     for name in dspsep.__all__:
         assert name in listed | modules | {"__version__"}, name
-    for module in (dspsep.metrics, scenes, dspsep.testing, dspsep.display):
+    for module in (dspsep.metrics, dspsep.oracle, scenes, dspsep.testing, dspsep.display):
         assert set(module.__all__) <= listed, module.__name__
 
 

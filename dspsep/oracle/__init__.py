@@ -22,6 +22,7 @@ The definitions of IBM, IRM and MWF are those of the evaluation campaign SiSEC 2
 
 from __future__ import annotations
 
+from dspsep.oracle._base import OracleModel
 from dspsep.oracle.binary import IBM
 from dspsep.oracle.phase_sensitive import PSM
 from dspsep.oracle.ratio import IRM, IWM
@@ -29,4 +30,4 @@ from dspsep.oracle.wiener import MWF
 from dspsep.separators.baseline.high_low_pass import HighLowPass
 from dspsep.separators.baseline.mixture import MixtureAsEstimate
 
-__all__ = ["IBM", "IRM", "IWM", "MWF", "PSM", "HighLowPass", "MixtureAsEstimate"]
+__all__ = ["IBM", "IRM", "IWM", "MWF", "PSM", "HighLowPass", "MixtureAsEstimate", "OracleModel"]

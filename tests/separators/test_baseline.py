@@ -116,4 +116,13 @@ def test_bad_settings_are_refused(settings, words):
 def test_the_oracle_module_has_all_bounds():
     assert oracle.MixtureAsEstimate is MixtureAsEstimate
     assert oracle.HighLowPass is HighLowPass
-    assert set(oracle.__all__) == {"IBM", "IRM", "IWM", "MWF", "PSM", "HighLowPass", "MixtureAsEstimate"}
+    assert set(oracle.__all__) == {
+        "IBM",
+        "IRM",
+        "IWM",
+        "MWF",
+        "PSM",
+        "HighLowPass",
+        "MixtureAsEstimate",
+        "OracleModel",
+    }
