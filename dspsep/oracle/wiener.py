@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
 from typing import final
 
 from dspsep import _backend, _checks
@@ -174,15 +173,20 @@ def spatial_covariance(Y: Array, *, regularisation: float = 1e-10) -> Array:
 
 
 def _loudness(xp: Namespace, Y: Array, R: Array) -> Array:
-    """Return v = y^H R^-1 y / C, (n_freqs, n_frames)."""
+    """Return v = y^H R^-1 y / C, (n_freqs, n_frames).
+
+    By eigenvectors: the inverse of a matrix that is almost of rank one has large entries, and what they cancel
+    to would be their rounding.
+    """
     n_channels = Y.shape[0]
-    K = _inverse(xp, R)
+    values, vectors = xp.linalg.eigh(R)
     v: Array = xp.zeros_like(xp.real(Y[0, ...]))
-    for channel in range(n_channels):
-        v = v + xp.real(K[:, channel, channel])[:, None] * _squared(xp, Y[channel, ...])
-    for one, two in combinations(range(n_channels), 2):
-        v = v + 2 * xp.real(K[:, one, two][:, None] * xp.conj(Y[one, ...]) * Y[two, ...])
-    mean: Array = xp.maximum(v, xp.zeros_like(v)) / n_channels
+    for one in range(n_channels):
+        along = xp.conj(vectors[:, 0, one])[:, None] * Y[0, ...]
+        for channel in range(1, n_channels):
+            along = along + xp.conj(vectors[:, channel, one])[:, None] * Y[channel, ...]
+        v = v + _squared(xp, along) / values[:, one][:, None]
+    mean: Array = v / n_channels
     return mean
 
 
@@ -206,27 +210,26 @@ def _solved(xp: Namespace, places: list[Array], loudness: list[Array], X: Array)
         C = xp.astype(silent[:, frames], Z.dtype)[..., None, None] * identity
         for R, v in zip(places, loudness, strict=True):
             C = C + (v[:, frames] / level[:, frames])[..., None, None] * R[:, None, :, :]
-        K = _inverse(xp, C)
-        part = _in_double(xp, X[:, :, frames])
-        for row in range(n_channels):
-            Z[row, :, frames] = sum(K[..., row, column] * part[column, ...] for column in range(n_channels))
+        Z[:, :, frames] = _solution(xp, C, _in_double(xp, X[:, :, frames]))
     return Z, level
 
 
-def _inverse(xp: Namespace, M: Array) -> Array:
-    """Return the inverses of positive definite matrices (…, C, C)."""
-    n_channels = M.shape[-1]
-    inverse: Array
-    if n_channels != 2:
-        inverse = 1 / M if n_channels == 1 else xp.linalg.inv(M)
-        return inverse
-    a, d, b = xp.real(M[..., 0, 0]), xp.real(M[..., 1, 1]), M[..., 0, 1]
-    # Not below zero but for rounding, from which the least eigenvalue a matrix can have here keeps away.
-    determinant = a * d - _squared(xp, b)
-    top = xp.stack([xp.astype(d, M.dtype), -b], axis=-1)
-    bottom = xp.stack([-xp.conj(b), xp.astype(a, M.dtype)], axis=-1)
-    inverse = xp.stack([top, bottom], axis=-2) / determinant[..., None, None]
-    return inverse
+def _solution(xp: Namespace, M: Array, Y: Array) -> Array:
+    """Return ``M^-1 Y`` for positive definite M (…, C, C) and Y (C, …), stacked like Y."""
+    n_channels = Y.shape[0]
+    solution: Array
+    if n_channels == 1:
+        solution = Y / M[..., 0, 0]
+    elif n_channels == 2:
+        a, d, b = xp.real(M[..., 0, 0]), xp.real(M[..., 1, 1]), M[..., 0, 1]
+        # Not below zero but for rounding, from which the least eigenvalue a matrix can have here keeps away.
+        determinant = a * d - _squared(xp, b)
+        first, second = Y[0, ...], Y[1, ...]
+        solution = xp.stack([d * first - b * second, a * second - xp.conj(b) * first]) / determinant
+    else:
+        columns = xp.permute_dims(Y, (1, 2, 0))[..., None]
+        solution = xp.permute_dims(xp.linalg.solve(M, columns)[..., 0], (2, 0, 1))
+    return solution
 
 
 def _row_times(R: Array, row: int, Z: Array) -> Array:

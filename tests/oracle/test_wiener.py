@@ -74,6 +74,17 @@ def test_two_places_in_two_channels_are_told_apart_exactly():
         assert sdr(reference, masked[name]) < 30
 
 
+@pytest.mark.parametrize("regularisation", [1e-12, 1e-10, 1e-6])
+@pytest.mark.parametrize("n_channels", [3, 4])
+def test_as_many_places_as_channels_are_told_apart(n_channels, regularisation):
+    scene = scenes.instantaneous(n_sources=n_channels, duration=1.0)
+    images = {name: np.asarray(audio, np.float64) for name, audio in scene.sources.items()}
+    oracle = MWF(references=images, regularisation=regularisation)
+    sources = oracle.separate(sum(images.values()), scene.sample_rate)
+    for name, image in images.items():
+        assert sdr(image, sources[name]) > 50
+
+
 def test_mono_saved_as_stereo_is_masked_as_mono():
     references, mixture = references_and_mixture(2, n_channels=None)
     twice = {name: np.stack([audio, audio]) for name, audio in references.items()}

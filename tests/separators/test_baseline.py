@@ -18,6 +18,13 @@ def test_every_source_has_an_equal_share():
         np.testing.assert_array_equal(share, mixture / 4)
 
 
+def test_a_stream_may_end_where_a_segment_does():
+    stream = MixtureAsEstimate().stream(8000)
+    mixture = np.arange(16000.0)
+    parts = [stream.push(mixture), stream.flush()]
+    np.testing.assert_array_equal(np.concatenate([part["vocals"] for part in parts]), mixture / 2)
+
+
 def test_si_sdr_of_a_share_is_that_of_the_mixture():
     scene = scenes.song(duration=1.0)
     names = tuple(scene.sources)
