@@ -79,7 +79,7 @@ class MWF(Oracle):
 
     The `model` of the sources is None. Cost: a transform for each source and an inverse one, and one matrix
     of C by C to solve in every bin. Peak memory beside references and sources, for single precision and two
-    sources: twelve complex spectrograms of a mono mixture, nine of a stereo one; every further source needs
+    sources: eleven complex spectrograms of a mono mixture, nine of a stereo one; every further source needs
     one number in double precision for every bin.
 
     References
@@ -175,8 +175,8 @@ def spatial_covariance(Y: Array, *, regularisation: float = 1e-10) -> Array:
 def _loudness(xp: Namespace, Y: Array, R: Array) -> Array:
     """Return v = y^H R^-1 y / C, (n_freqs, n_frames).
 
-    By eigenvectors: the inverse of a matrix that is almost of rank one has large entries, and what they cancel
-    to would be their rounding.
+    By eigenvectors: the inverse of a matrix that is almost of rank one has large entries, and what they
+    cancel to would be their rounding.
     """
     n_channels = Y.shape[0]
     values, vectors = xp.linalg.eigh(R)
