@@ -10,6 +10,7 @@ Two sources that are out of phase can both be louder than their sum, and many sm
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
@@ -91,7 +92,8 @@ class IBM(MaskOracle):
     def _masks(self, material: Material) -> Iterator[Array]:
         xp = _backend.namespace(material.mixture.values)
         # |S|^p >= theta |X|^p without a power of anything that could leave the range of its type.
-        least = xp.abs(material.X()) * min(self.threshold ** (1 / self.exponent), _checks.MAX_MARGIN)
+        power = min(math.log(self.threshold) / self.exponent, math.log(_checks.MAX_MARGIN))
+        least = xp.abs(material.X()) * math.exp(power)
         for S in material.spectra():
             V = xp.abs(S)
             del S

@@ -128,6 +128,30 @@ def test_two_claims_of_a_bin_are_taken_back_by_the_residual():
     np.testing.assert_allclose(sources["residual"], -(a + b), atol=0.05)
 
 
+def test_a_source_that_just_reaches_the_threshold_has_the_bin():
+    _, mixture = references_and_mixture()
+    spectrogram = STFT_.forward(mixture, 8000)
+    masks = IBM(references={"a": mixture}, stft=STFT_, threshold=1.0).fit(spectrogram).masks(spectrogram)
+    assert masks["a"].min() == 1
+
+
+@pytest.mark.parametrize("kind", [IBM, IRM, IWM, PSM])
+def test_silence_is_nobodys(kind):
+    silence = np.zeros((2, 500))
+    spectrogram = STFT_.forward(silence, 8000)
+    masks = kind(references={"a": silence, "b": silence}, stft=STFT_).fit(spectrogram).masks(spectrogram)
+    assert masks["residual"].min() == 1
+
+
+def test_binary_masks_of_extreme_settings():
+    references, mixture = references_and_mixture()
+    for threshold, exponent, claimed in ((1e6, 1e-3, 0.0), (1e-6, 1e-3, 1.0), (1e6, 1000.0, None)):
+        oracle = IBM(references=references, stft=STFT_, threshold=threshold, exponent=exponent)
+        spectrogram = STFT_.forward(mixture, 8000)
+        mask = oracle.fit(spectrogram).masks(spectrogram)["a"]
+        assert claimed is None or (mask == claimed).all()
+
+
 def test_small_sources_can_all_fail_the_vote():
     time = np.arange(2000)
     tone = np.sin(0.3 * time)
