@@ -92,8 +92,9 @@ class IBM(MaskOracle):
     def _masks(self, material: Material) -> Iterator[Array]:
         xp = _backend.namespace(material.mixture.values)
         # |S|^p >= theta |X|^p without a power of anything that could leave the range of its type.
-        power = min(math.log(self.threshold) / self.exponent, math.log(_checks.MAX_MARGIN))
-        least = xp.abs(material.X()) * math.exp(power)
+        most = _checks.MAX_MARGIN
+        overflows = math.log(self.threshold) / self.exponent > math.log(most)
+        least = xp.abs(material.X()) * (most if overflows else self.threshold ** (1 / self.exponent))
         for S in material.spectra():
             V = xp.abs(S)
             del S

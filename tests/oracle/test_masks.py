@@ -128,11 +128,12 @@ def test_two_claims_of_a_bin_are_taken_back_by_the_residual():
     np.testing.assert_allclose(sources["residual"], -(a + b), atol=0.05)
 
 
-def test_a_source_that_just_reaches_the_threshold_has_the_bin():
+@pytest.mark.parametrize("threshold", [1.0, 0.5, 0.25])
+def test_a_source_that_just_reaches_the_threshold_has_the_bin(threshold):
     _, mixture = references_and_mixture()
     spectrogram = STFT_.forward(mixture, 8000)
-    masks = IBM(references={"a": mixture}, stft=STFT_, threshold=1.0).fit(spectrogram).masks(spectrogram)
-    assert masks["a"].min() == 1
+    oracle = IBM(references={"a": threshold * mixture}, stft=STFT_, threshold=threshold)
+    assert oracle.fit(spectrogram).masks(spectrogram)["a"].min() == 1
 
 
 @pytest.mark.parametrize("kind", [IBM, IRM, IWM, PSM])
