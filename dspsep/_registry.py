@@ -81,8 +81,8 @@ _MODELS: dict[str, str] = {
     "IterativeHPSSModel": "dspsep.separators.hpss.iterative:IterativeHPSSModel",
 }
 
-#: Separators that cannot be made without the true sources, and so are no methods of the command line. They and
-#: their model are public names of `dspsep.oracle`.
+#: Separators that cannot be made without the true sources, and so are no methods of the command line. They
+#: and their model are public names of `dspsep.oracle`.
 _ORACLES: dict[str, str] = {
     "IBM": "dspsep.oracle.binary:IBM",
     "IRM": "dspsep.oracle.ratio:IRM",
