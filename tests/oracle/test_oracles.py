@@ -132,6 +132,10 @@ def test_awkward_references_give_finite_sources(kind):
         "a mixture of a peak of 1e200": ({"a": a, "b": b}, mixture * 1e200),
         "a mixture of a peak of 1e-200": ({"a": a, "b": b * 1e-200}, mixture * 1e-200),
         "one reference of a peak of 1e-300": ({"a": a, "b": b * 1e-300}, a),
+        "silence in single precision beside 1e-300": (
+            {"a": a * 1e-300, "b": np.zeros_like(b, np.float32)},
+            a * 1e-300,
+        ),
         "an impulse": (
             {"a": np.eye(2, 1500, 700), "b": np.eye(2, 1500)},
             np.eye(2, 1500, 700) + np.eye(2, 1500),
