@@ -31,8 +31,8 @@ Pairs: TypeAlias = tuple[tuple[str, FrozenArray], ...]
 # largest sum of magnitudes, or fewer: of the sum itself, and of a transform and its inverse.
 _ROUNDING = 64
 
-# Within these powers of two nothing that is squared overflows, in single precision and after a transform.
-_QUIETEST, _LOUDEST = -40, 40
+# Up to this power of two nothing that is squared overflows, in single precision and after a transform.
+_LOUDEST = 40
 
 
 def frozen(references: Any) -> Pairs:
@@ -109,7 +109,7 @@ class Material:
             samples=samples,
             mixture=mixture,
             exponent=exponent,
-            shift=0 if _QUIETEST <= power <= _LOUDEST else -power,
+            shift=-power if power > _LOUDEST else 0,
         )
 
     def X(self) -> Array:  # noqa: N802 - the symbol of the papers
