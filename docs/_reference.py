@@ -33,6 +33,7 @@ HEADINGS = {
 MODULES = (
     "dspsep.masks",
     "dspsep.metrics",
+    "dspsep.oracle",
     "dspsep.data.files",
     "dspsep.data.scenes",
     "dspsep.display",

@@ -18,7 +18,7 @@ from dspsep import _registry
 from dspsep._version import __version__
 
 if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type checkers and editors
-    from dspsep import data, display, masks, metrics, separators, testing
+    from dspsep import data, display, masks, metrics, oracle, separators, testing
     from dspsep._frozen_array import FrozenArray
     from dspsep._parallel import get_num_threads, num_threads, set_num_threads
     from dspsep._warmup import WarmupReport, warmup
@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.progress import Progress
     from dspsep.refine.regroup import Regroup
     from dspsep.separator import Refiner, Separator, SpectralSeparator, from_json
+    from dspsep.separators.baseline.high_low_pass import HighLowPass, HighLowPassModel
+    from dspsep.separators.baseline.mixture import MixtureAsEstimate
     from dspsep.separators.hpss.cascaded import CascadedHPSS
     from dspsep.separators.hpss.iterative import IterativeHPSS, IterativeHPSSModel, iterative_hpss
     from dspsep.separators.hpss.median import HPSS, HPSSModel, hpss_masks
@@ -47,10 +49,13 @@ __all__ = [
     "DspsepWarning",
     "FrozenArray",
     "HPSSModel",
+    "HighLowPass",
+    "HighLowPassModel",
     "InputError",
     "IterativeHPSS",
     "IterativeHPSSModel",
     "MaskModel",
+    "MixtureAsEstimate",
     "Model",
     "Pipeline",
     "Progress",
@@ -78,6 +83,7 @@ __all__ = [
     "masks",
     "metrics",
     "num_threads",
+    "oracle",
     "save",
     "separate_file",
     "separators",

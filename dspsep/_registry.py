@@ -53,6 +53,18 @@ METHODS: dict[str, Method] = {
         summary="A singing voice by two passes: percussive in long frames, harmonic in short ones",
         source_names=("harmonic", "percussive", "vocals"),
     ),
+    "MixtureAsEstimate": Method(
+        target="dspsep.separators.baseline.mixture:MixtureAsEstimate",
+        family="baseline",
+        summary="An equal share of the mixture for every source: the lower bound of a results table",
+        source_names=("vocals", "accompaniment"),
+    ),
+    "HighLowPass": Method(
+        target="dspsep.separators.baseline.high_low_pass:HighLowPass",
+        family="baseline",
+        summary="A low source and a high one, parted at a frequency: a lower bound",
+        source_names=("accompaniment", "vocals"),
+    ),
 }
 
 #: Steps of a pipeline that are not separators by themselves.
@@ -65,11 +77,22 @@ _COMPOSITIONS: dict[str, str] = {"Pipeline": "dspsep.pipeline:Pipeline"}
 
 _MODELS: dict[str, str] = {
     "HPSSModel": "dspsep.separators.hpss.median:HPSSModel",
+    "HighLowPassModel": "dspsep.separators.baseline.high_low_pass:HighLowPassModel",
     "IterativeHPSSModel": "dspsep.separators.hpss.iterative:IterativeHPSSModel",
 }
 
-#: What may appear by name in stored settings and models, and nothing else.
-_TYPES: dict[str, str] = {
+#: Separators that cannot be made without the true sources, and so are no methods of the command line. They
+#: and their model are public names of `dspsep.oracle`.
+_ORACLES: dict[str, str] = {
+    "IBM": "dspsep.oracle.binary:IBM",
+    "IRM": "dspsep.oracle.ratio:IRM",
+    "IWM": "dspsep.oracle.ratio:IWM",
+    "MWF": "dspsep.oracle.wiener:MWF",
+    "OracleModel": "dspsep.oracle._base:OracleModel",
+    "PSM": "dspsep.oracle.phase_sensitive:PSM",
+}
+
+_PUBLIC_TYPES: dict[str, str] = {
     **{name: method.target for name, method in METHODS.items()},
     **REFINERS,
     **_COMPOSITIONS,
@@ -77,9 +100,12 @@ _TYPES: dict[str, str] = {
     "STFT": "dspsep.stft:STFT",
 }
 
+#: What may appear by name in stored settings and models, and nothing else.
+_TYPES: dict[str, str] = {**_PUBLIC_TYPES, **_ORACLES}
+
 #: The names that `import dspsep` offers, and where each comes from.
 PUBLIC: dict[str, str] = {
-    **_TYPES,
+    **_PUBLIC_TYPES,
     "BackendError": "dspsep.errors:BackendError",
     "DspsepError": "dspsep.errors:DspsepError",
     "DspsepWarning": "dspsep.errors:DspsepWarning",
@@ -111,7 +137,7 @@ PUBLIC: dict[str, str] = {
 }
 
 #: Modules that are public names themselves.
-MODULES = ("data", "display", "masks", "metrics", "separators", "testing")
+MODULES = ("data", "display", "masks", "metrics", "oracle", "separators", "testing")
 
 
 def load(target: str) -> Any:

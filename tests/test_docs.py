@@ -29,6 +29,7 @@ PAGES = (
     "docs/streaming.md",
     "docs/batches.md",
     "docs/metrics.md",
+    "docs/oracles.md",
     "CONTRIBUTING.md",
 )
 
@@ -169,7 +170,7 @@ def test_the_reference_has_every_public_name():
     modules = {module.split(".")[1] for module in REFERENCE.MODULES} | {"separators"}
     for name in dspsep.__all__:
         assert name in listed | modules | {"__version__"}, name
-    for module in (dspsep.metrics, scenes, dspsep.testing, dspsep.display):
+    for module in (dspsep.metrics, dspsep.oracle, scenes, dspsep.testing, dspsep.display):
         assert set(module.__all__) <= listed, module.__name__
 
 

@@ -7,6 +7,8 @@ import pytest
 from dspsep import _registry
 from dspsep.pipeline import Pipeline
 from dspsep.refine.regroup import Regroup
+from dspsep.separators.baseline.high_low_pass import HighLowPass
+from dspsep.separators.baseline.mixture import MixtureAsEstimate
 from dspsep.separators.hpss.cascaded import CascadedHPSS
 from dspsep.separators.hpss.iterative import IterativeHPSS
 from dspsep.separators.hpss.median import HPSS
@@ -42,6 +44,13 @@ SEPARATORS = {
             second=HPSS(stft=STFT(256), margin=1.5),
             cutoff_hertz=None,
         ),
+        {},
+    ),
+    "mixture": (MixtureAsEstimate(), {}),
+    "mixture-of-three": (MixtureAsEstimate(source_names=("drums", "bass", "rest")), {}),
+    "high-low-pass": (HighLowPass(), {}),
+    "high-low-pass-small": (
+        HighLowPass(stft=STFT(510, 170, "blackman"), cutoff_hertz=1234.5, low="bass"),
         {},
     ),
     "pipeline": (

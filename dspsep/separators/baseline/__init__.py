@@ -1,0 +1,1 @@
+"""What costs nothing and knows nothing: the lower bounds of a results table."""
