@@ -258,7 +258,8 @@ def check_comparable(first: TrackScores, other: TrackScores) -> None:
             f"scored by the same metrics, {listed(first.metrics)}",
             f"{listed(other.metrics)} in {other.track!r}",
         )
-    for key in sorted(first.protocol.keys() | other.protocol.keys()):
+    keys = first.protocol.keys() | other.protocol.keys()
+    for key in sorted(keys, key=lambda key: (key != "name", key)):  # the name says most
         one, two = (_unordered(key, track.protocol.get(key)) for track in (first, other))
         if not _plain_data.same(one, two):
             raise InputError(

@@ -23,7 +23,7 @@ import numpy as np
 from dspsep import _checks
 from dspsep._typing import FloatArray
 from dspsep.metrics._projections import ENERGIES, Filters, Pairs, energies, fit
-from dspsep.metrics.protocols import SILENCE, Measured, Protocol, Task, decibels, in_windows, without_silence
+from dspsep.metrics.protocols import SILENCE, Measured, Protocol, Task, decibels, in_windows
 
 __all__ = ["BSSEval"]
 
@@ -139,8 +139,7 @@ class BSSEval(Protocol):
 
     def measure(self, task: Task, pairs: Pairs) -> Measured:
         """Return the scores of pairs of a reference and an estimate: see `Protocol.measure`."""
-        window = 1.0 if self.window_seconds is None and self.version == "v4" else self.window_seconds
-        windows = in_windows(task.n_samples, task.sample_rate, window, self.hop_seconds)
+        windows = in_windows(task.n_samples, task.sample_rate, *self._framing())
         if self.version == "v4" or len(windows) == 1:
             tables, details = _with_common_filters(task, windows, self.n_taps, pairs)
         else:
@@ -148,8 +147,12 @@ class BSSEval(Protocol):
         energy = dict(zip(ENERGIES, np.moveaxis(tables, 2, 0), strict=True))  # each (n_windows, n_pairs)
         values = np.stack([ratio.T for ratio in self._ratios(energy)], axis=1)
         heard, made = _of_signals(energy["s"], pairs, 0), _of_signals(energy["x"], pairs, 1)
-        values = without_silence(values, pairs, self.silence, heard, made)
-        return Measured(values, windows, details)
+        return Measured(values, windows, details, heard, made)
+
+    def _framing(self) -> tuple[float | str, float | None]:
+        if self.window_seconds is None and self.version == "v4":
+            return 1.0, 1.0
+        return super()._framing()
 
     def _ratios(self, energy: dict[str, FloatArray]) -> list[FloatArray]:
         interference = decibels(energy["Q"], energy["P-Q"])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 
 from dspsep import _audio, _backend, _checks
-from dspsep._typing import Array, FloatArray
+from dspsep._typing import Array
 from dspsep._version import __version__
 from dspsep.errors import InputError
 from dspsep.metrics._projections import Pairs
@@ -16,7 +17,7 @@ from dspsep.metrics._signals import Signal, alike, scaling
 from dspsep.metrics._stacks import Stack
 from dspsep.metrics._track_scores import TrackScores
 from dspsep.metrics.permutation import assignment, named
-from dspsep.metrics.protocols import Measured, Protocol, Task, named_protocols
+from dspsep.metrics.protocols import Measured, Protocol, Task, named_protocols, without_silence
 from dspsep.metrics.results import Scores
 
 __all__ = ["evaluate", "protocol_named"]
@@ -115,17 +116,22 @@ def evaluate(
     elif len(made) < len(true):
         raise InputError("estimates", f"at least as many as the {len(true)} references", len(made))
     task = _task(true, made, mixture, rate, pad)
-    if way.refuses_silence:
-        _refuse_silence([*task.references.signals, *task.estimates.signals])
     n = len(true)
-    pairs = (
-        [(i, j) for i in range(n) for j in range(len(made))] if permutation else [(i, i) for i in range(n)]
-    )
+    if way.refuses_silence:
+        _refuse_silence([*task.references.signals, *([] if permutation else task.estimates.signals)])
+    pairs = [(i, j) for i in range(n) for j in range(len(made)) if permutation or i == j]
     measured = way.measure(task, pairs)
-    order = _order(measured, pairs, way, n, len(made)) if permutation else tuple(range(n))
-    chosen = [pairs.index((i, j)) for i, j in enumerate(order)]
-    names = list(made) if permutation or mapping is None else [mapping.get(name, name) for name in true]
-    return _scores(track, list(true), [names[j] for j in order], measured, chosen, way, task, permutation)
+    if permutation:
+        order = _order(measured, pairs, way)
+        if way.refuses_silence:
+            _refuse_silence([task.estimates.signals[j] for j in order])
+        measured = measured.of([pairs.index((i, j)) for i, j in enumerate(order)])
+        pairs = list(enumerate(order))
+        names = [list(made)[j] for j in order]
+    else:
+        names = [(mapping or {}).get(name, name) for name in true]
+    values = without_silence(measured, pairs, way.policy)
+    return _scores(track, list(true), names, replace(measured, values=values), way, task, permutation)
 
 
 def protocol_named(protocol: object) -> Protocol:
@@ -203,14 +209,19 @@ def _refuse_silence(signals: list[Signal]) -> None:
             )
 
 
-def _order(measured: Measured, pairs: Pairs, way: Protocol, n: int, n_estimates: int) -> tuple[int, ...]:
+def _order(measured: Measured, pairs: Pairs, way: Protocol) -> tuple[int, ...]:
     """Return the estimate of each reference, so that the mean of the deciding metric is largest."""
     values = measured.values[:, way.metrics.index(way.decides)]
-    counts = np.isfinite(values) | np.isinf(values)
-    table = np.full((n, n_estimates), -np.inf)
-    for pair, row, count in zip(pairs, values, counts, strict=True):
-        with np.errstate(invalid="ignore"):
-            mean = row[count].mean() if count.any() else -np.inf
+    if measured.heard is not None:  # windows in which a source rests tell nothing of it
+        resting = measured.heard == 0
+        rest = resting.any(axis=0)[None, :] if way.policy == "sisec" else resting[[i for i, _ in pairs]]
+        values = np.where(rest, np.nan, values)
+    n_references, n_estimates = (1 + max(side) for side in zip(*pairs, strict=True))
+    table = np.full((n_references, n_estimates), -np.inf)
+    for pair, row in zip(pairs, values, strict=True):
+        defined = row[~np.isnan(row)]
+        with np.errstate(invalid="ignore"):  # the mean of both infinities
+            mean = defined.mean() if defined.size else np.nan
         table[pair] = -np.inf if np.isnan(mean) else mean
     return assignment(table)
 
@@ -220,18 +231,16 @@ def _scores(
     sources: list[str],
     estimates: list[str],
     measured: Measured,
-    chosen: list[int],
     way: Protocol,
     task: Task,
     permutation: bool,
 ) -> Scores:
-    values: FloatArray = measured.values[chosen]
     edges = np.array(measured.windows, dtype=np.float64) / task.sample_rate
     scored = TrackScores(
         track=track,
         sources=tuple(sources),
         metrics=way.metrics,
-        values=values,
+        values=measured.values,
         starts=edges[:, 0],
         durations=edges[:, 1] - edges[:, 0],
         duration=task.n_samples / task.sample_rate,

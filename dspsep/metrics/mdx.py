@@ -93,7 +93,7 @@ class MDX(Protocol):
             total += _backend.to_host(xp.stack(rows))
         # The constant belongs to samples as they are, and these have been multiplied by 2**exponent.
         total += _DELTA * 2.0 ** min(2 * task.references.exponent, 1000)
-        return Measured(decibels(total[:, :1], total[:, 1:])[:, :, None], [whole], {})
+        return Measured(decibels(total[:, :1], total[:, 1:])[:, :, None], [whole])
 
 
 def _energies(source: Array, made: Array) -> Array:

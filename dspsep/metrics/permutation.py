@@ -212,7 +212,7 @@ def named(argument: str, sources: Mapping[str, Any] | Sequence[Any] | Array) -> 
         named = {str(index): array[index, ...] for index in range(array.shape[0] if array.ndim else 0)}
     else:
         named = {}
-    if not named:
+    if not named or not all(isinstance(name, str) for name in named):
         raise InputError(
             argument,
             "a mapping of names to audio, a sequence of audio, or an array (n_sources, …)",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -49,16 +49,24 @@ class Measured:
     Attributes
     ----------
     values : array of shape (n_pairs, n_metrics, n_windows)
-        In decibels, NaN where undefined.
+        In decibels, NaN where undefined; nothing has been done about silence.
     windows : list of tuple of two int
         First sample of each window, and the one after the last.
     details : dict
         Plain data.
+    heard, made : array of shape (n_references, n_windows) and (n_estimates, n_windows), optional
+        The energies of the signals, where silence is looked for.
     """
 
     values: FloatArray
     windows: list[tuple[int, int]]
-    details: dict[str, Any]
+    details: dict[str, Any] = field(default_factory=dict)
+    heard: FloatArray | None = None
+    made: FloatArray | None = None
+
+    def of(self, chosen: list[int]) -> Measured:
+        """Return the same for some of the pairs."""
+        return replace(self, values=self.values[chosen])
 
 
 class Protocol(ABC):
@@ -95,9 +103,14 @@ class Protocol(ABC):
         """The metric that decides which estimate is which source, where that is asked for."""
 
     @property
+    def policy(self) -> str:
+        """What is done about silence: "sisec", "strict", or nothing."""
+        return getattr(self, "silence", "")
+
+    @property
     def refuses_silence(self) -> bool:
         """Whether a track with a source or an estimate that is silent throughout is an error."""
-        return getattr(self, "silence", "") == "sisec"
+        return self.policy == "sisec"
 
     @abstractmethod
     def measure(self, task: Task, pairs: Pairs) -> Measured:
@@ -139,12 +152,22 @@ class Protocol(ABC):
         {'name': 'mdx', 'over_windows': 'median', 'over_tracks': 'mean'}
         """
         settings = {item.name: getattr(self, item.name) for item in fields(cast("Any", self))}
+        if "window_seconds" in settings:
+            settings["window_seconds"], settings["hop_seconds"] = self._framing()
         return {
             "name": self.name,
             **settings,
             "over_windows": self.over_windows,
             "over_tracks": self.over_tracks,
         }
+
+    def _framing(self) -> tuple[float | str, float | None]:
+        """Return length and distance of windows in seconds, as they are where none are given."""
+        window = getattr(self, "window_seconds", None)
+        hop = getattr(self, "hop_seconds", None)
+        if window is None or window == "whole":
+            return "whole", None
+        return window, window if hop is None else hop
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -162,13 +185,13 @@ class Protocol(ABC):
 
 
 def in_windows(
-    n_samples: int, sample_rate: float, window: float | str | None, hop: float | None
+    n_samples: int, sample_rate: float, window: float | str, hop: float | None
 ) -> list[tuple[int, int]]:
     """Return first and last sample of whole windows: what is left over at the end is not scored.
 
     A track that is no longer than a window is one window; so is every track if `window` is "whole".
     """
-    if window is None or isinstance(window, str):
+    if isinstance(window, str):
         return [(0, n_samples)]
     length = max(round(window * sample_rate), 1)
     step = length if hop is None else max(round(hop * sample_rate), 1)
@@ -183,19 +206,20 @@ def decibels(energy: FloatArray, error: FloatArray) -> FloatArray:
         return cast("FloatArray", 10 * (np.log10(energy) - np.log10(error)))
 
 
-def without_silence(
-    values: FloatArray, pairs: Pairs, silence: str, heard: FloatArray, made: FloatArray
-) -> FloatArray:
-    """Return the values (n_pairs, n_metrics, n_windows) with NaN where the policy wants none.
-
-    `heard` (n_references, n_windows) and `made` (n_estimates, n_windows) are energies.
-    """
-    values = values.copy()
-    if silence == "sisec":
-        values[:, :, (heard == 0).any(axis=0) | (made == 0).any(axis=0)] = math.nan
+def without_silence(measured: Measured, pairs: Pairs, silence: str) -> FloatArray:
+    """Return the scores (n_pairs, n_metrics, n_windows) of chosen pairs, as the policy has them."""
+    values = measured.values.copy()
+    if measured.heard is None or measured.made is None:
         return values
+    resting = measured.heard == 0
+    if silence == "sisec":
+        quiet = [measured.made[j] == 0 for _, j in pairs]
+        values[:, :, resting.any(axis=0) | np.any(quiet, axis=0)] = math.nan
+        return values
+    # What is undefined where the source sounds is 0/0: an estimate without a trace of it, nor of any else.
+    values[np.isnan(values)] = -math.inf
     for k, (i, _) in enumerate(pairs):
-        values[k][:, heard[i] == 0] = math.nan
+        values[k][:, resting[i]] = math.nan
     return values
 
 

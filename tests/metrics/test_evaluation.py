@@ -179,6 +179,51 @@ def test_a_permutation_is_one_for_the_whole_track() -> None:
     assert min(windows) < 6
 
 
+def test_an_estimate_that_nobody_gets_may_be_silent() -> None:
+    references, estimates = tracks()
+    for protocol in PROTOCOLS:
+        straight = evaluate(references, estimates, RATE, protocol)
+        for silent in (slice(None), slice(0, RATE)):
+            other = 1e-3 * np.random.default_rng(3).standard_normal((2, 4 * RATE))
+            other[:, silent] = 0
+            found = evaluate(references, {"silent": other, **estimates}, RATE, protocol, permutation=True)
+            assert found.tracks[0].estimates == ("vocals", "drums")
+            np.testing.assert_allclose(found.tracks[0].values, straight.tracks[0].values, atol=1e-8)
+
+
+def test_a_silent_estimate_that_is_needed_is_refused() -> None:
+    references, estimates = tracks()
+    both = [np.zeros((2, 4 * RATE)), estimates["drums"]]
+    for protocol in (short(), ScaleInvariant()):
+        with pytest.raises(InputError, match="silence throughout") as error:
+            evaluate(references, both, RATE, protocol, permutation=True)
+        assert error.value.name == "estimates['0']"
+        strict = evaluate(references, both, RATE, protocol.replace(silence="strict"), permutation=True)
+        assert strict.tracks[0].estimates == ("0", "1")
+
+
+def test_windows_in_which_a_source_rests_do_not_decide() -> None:
+    references, _ = tracks(2, 1)
+    one, other = references.values()
+    other[:, : 3 * RATE] = 0
+    noise = 0.02 * np.random.default_rng(6).standard_normal((2, 1, 4 * RATE))
+    made = {"a": other + 0.1 * one + noise[0], "b": one + 0.1 * other + noise[1]}
+    for protocol in (short(silence="strict"), short(), ScaleInvariant(window_seconds=1)):
+        assert evaluate(references, made, RATE, protocol, permutation=True).tracks[0].estimates == ("b", "a")
+
+
+def test_names_are_strings() -> None:
+    references, estimates = tracks()
+    for argument, given in (
+        ("references", {1: references["vocals"], "drums": references["drums"]}),
+        ("estimates", {"vocals": estimates["vocals"], None: estimates["drums"]}),
+    ):
+        arguments = {"references": references, "estimates": estimates, argument: given}
+        with pytest.raises(InputError) as error:
+            evaluate(**arguments, sample_rate=RATE)
+        assert error.value.name == argument
+
+
 def test_a_mapping_says_which_estimate_is_whose() -> None:
     references, estimates = tracks()
     renamed = {"voice": estimates["vocals"], "drums": estimates["drums"]}
@@ -339,7 +384,7 @@ def test_silence_throughout_is_refused_or_scored(which: str, protocol: Any) -> N
     elif protocol.name == "bss_eval_v4":
         # Nothing is 0 dB of image, as far from the source as it is loud, with nothing to interfere.
         np.testing.assert_allclose(drums[:2], 0, atol=1e-9)
-        assert np.isnan(drums[2:]).all()
+        assert (drums[2:] == -math.inf).all()
     elif protocol.name == "scale_invariant":
         assert (drums[4] == 0).all()
         assert (drums[:4] == -math.inf).all()  # as `si_sdr` has it
@@ -402,7 +447,7 @@ def test_windows_are_whole_ones() -> None:
     assert in_windows(2000, 800, 1.0, 0.5) == [(0, 800), (400, 1200), (800, 1600), (1200, 2000)]
     assert in_windows(500, 800, 1.0, 0.5) == [(0, 500)]
     assert in_windows(800, 800, 1.0, 0.5) == [(0, 800)]
-    assert in_windows(500, 800, None, None) == in_windows(500, 800, "whole", None) == [(0, 500)]
+    assert in_windows(500, 800, "whole", None) == [(0, 500)]
     assert in_windows(10, 44100, 1e-9, None) == [(i, i + 1) for i in range(10)]
     assert in_windows(33600 * 2, 48000, 0.7, None) == [(0, 33600), (33600, 67200)]
 
@@ -460,6 +505,28 @@ def test_protocols_are_values() -> None:
     for protocol in PROTOCOLS:
         assert protocol.describe()["name"] == protocol.name
         assert protocol.replace() == protocol
+
+
+def test_windows_are_stored_as_they_are_and_not_as_they_were_given() -> None:
+    described = [
+        (protocol.describe()["window_seconds"], protocol.describe()["hop_seconds"])
+        for protocol in (
+            BSSEval(),
+            BSSEval(window_seconds=2),
+            BSSEval(window_seconds="whole"),
+            BSSEval(version="v3_images"),
+            BSSEval(version="v3_images", window_seconds=30, hop_seconds=15),
+            ScaleInvariant(),
+            ScaleInvariant(window_seconds=1),
+        )
+    ]
+    whole = ("whole", None)
+    assert described == [(1.0, 1.0), (2.0, 2.0), whole, whole, (30.0, 15.0), whole, (1.0, 1.0)]
+    references, estimates = tracks()
+    Scores.join(
+        evaluate(references, estimates, RATE, short(window_seconds=window), track=str(window))
+        for window in (None, 1.0)
+    )
 
 
 def test_scores_of_other_stems_or_ways_do_not_mix() -> None:
