@@ -79,10 +79,12 @@ class BSSEval(Protocol):
     not scored. With one source there is nothing to interfere: its SIR is infinite.
 
     The filters solve a system of ``n_sources · n_channels · n_taps`` unknowns, whose matrix is close to
-    singular on most music (bands that a codec left empty) and exactly singular where a stem is panned by
-    gains alone. White noise 130 dB below each channel is added to the matrix, always, and the condition is
-    reported in ``details``: above some 1e10, SIR and SAR mean little beyond the first decimal, in any
-    implementation. The system is solved by its Toeplitz structure, in O(n_taps² (sources · channels)³).
+    singular on most music and exactly singular where a stem is panned by gains alone. White noise 130 dB
+    below each channel is added to the matrix, always, and its condition is among the ``details``. A large one
+    is harmless where channels are multiples of each other. Where a stem has an empty band, as lossy codecs
+    leave it, its filter has a large gain there, and in version 4 SIR and SAR then come from the edges at
+    which windows cut the references, in any implementation: see the page on scores. The system is solved by
+    its block-Toeplitz structure, in O(n_taps² (n_sources · n_channels)³).
 
     With permutation, estimates are assigned so that the mean SIR is largest, once for the whole track.
 
