@@ -54,6 +54,7 @@ sphinx_gallery_conf = {
             "plot_iterative_hpss.py",
             "plot_two_stage_hpss.py",
             "*",
+            "plot_scores.py",
         ]
     ),
     "abort_on_example_error": True,

@@ -60,7 +60,8 @@ class BSSEval(Protocol):
     silence : {"sisec", "strict"}, default="sisec"
         What is done about silence. "sisec": a window in which any reference or any estimate is silent does
         not count, for any source. "strict": it does not count for the sources whose own reference is
-        silent, and for no other reason; where an estimate is silent, ratios of nothing to nothing are ``-inf``.
+        silent, and for no other reason; ratios of nothing to nothing, which silent estimates have, are
+        ``-inf``.
 
     Raises
     ------
