@@ -109,9 +109,9 @@ def energies(
     like = references.like
     xp = _backend.namespace(like)
     pieces = [
-        (window, first, min(_TOGETHER, -(-(window[1] + tail - first) // hop)))
-        for window in windows
-        for first in range(window[0], window[1] + tail, hop * _TOGETHER)
+        (number, first, min(_TOGETHER, -(-(stop + tail - first) // hop)))
+        for number, (start, stop) in enumerate(windows)
+        for first in range(start, stop + tail, hop * _TOGETHER)
     ]
     projection = _Projection(
         references,
@@ -125,13 +125,16 @@ def energies(
     tables: list[Array] = [like] * len(pieces)
 
     def measure(k: int) -> None:
-        tables[k] = projection.energies(*pieces[k])
+        number, first, n_blocks = pieces[k]
+        tables[k] = projection.energies(windows[number], first, n_blocks)
 
     _parallel.run(measure, [(k,) for k in range(len(pieces))], serial=not _backend.is_numpy(like))
     found = _backend.to_host(xp.stack(tables))
     # Added up in their order, so that any number of threads gives the same bytes.
-    of_window = np.array([windows.index(window) for window, *_ in pieces])
-    return np.stack([found[of_window == k].sum(axis=0) for k in range(len(windows))])
+    total = np.zeros((len(windows), *found.shape[1:]))
+    for (number, *_), table in zip(pieces, found, strict=True):
+        total[number] += table
+    return total
 
 
 @dataclass(frozen=True, eq=False)

@@ -97,6 +97,13 @@ def test_all_versions_are_those_of_museval_and_mir_eval(name: str) -> None:
             compare(name, measure, group)
 
 
+@pytest.mark.core
+@pytest.mark.parametrize("name", ["plain_02", "plain_07", "limited_panned"])
+def test_some_of_them_on_every_version_of_everything(name: str) -> None:
+    for measure in ("v4", "v3_images", "v3_sources"):
+        compare(name, measure, "plain")
+
+
 @pytest.mark.parametrize("name", real_names())
 def test_recordings_score_what_museval_says(name: str) -> None:
     for measure in stored()[name]["results"]:
