@@ -313,6 +313,18 @@ def test_padding_is_asked_for(dtype: type) -> None:
     )
 
 
+def test_padding_of_a_single_channel_without_axis() -> None:
+    references, estimates = ({name: audio[0] for name, audio in each.items()} for each in tracks())
+    for n_samples in (1, 3100, 3300):
+        fitted = {name: np.resize(audio, n_samples) for name, audio in estimates.items()}
+        expected = {name: np.pad(audio, (0, 200))[:3200] for name, audio in fitted.items()}
+        found = evaluate(references, fitted, RATE, MDX(), pad=True)
+        if n_samples > 1:
+            assert found == evaluate(references, expected, RATE, MDX())
+    with pytest.raises(InputError):  # another number of axes is not a matter of length
+        evaluate(references, {**estimates, "drums": estimates["drums"][None, :-3]}, RATE, MDX(), pad=True)
+
+
 # Silence
 
 
