@@ -87,7 +87,6 @@ class Job:
             **plain, "folder": Path(plain["folder"]), "separator": from_json(plain["separator"])
         })  # fmt: skip
 
-
     def do(self, task: Task, callback: Callback | None = None) -> Outcome:
         """Do a track."""
         return done(task, self, callback)
