@@ -182,6 +182,7 @@ class _Process:
     """A worker process; what it says goes into a queue, and None when it is gone."""
 
     def __init__(self, job: Work[Any, Any], n_threads: int, messages: queue.SimpleQueue[Any]) -> None:
+        first = json.dumps([job.kind, job.to_json()])  # what cannot be sent starts no process
         share = str(n_threads)
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), share)
         # Of its own group, so that Ctrl-C reaches this process alone, which then ends its workers. Modules
@@ -193,7 +194,7 @@ class _Process:
             **_own_group(),
         )  # fmt: skip
         threading.Thread(target=self._listen, args=(messages,), daemon=True).start()
-        self.send(json.dumps([job.kind, job.to_json()]))
+        self.send(first)
 
     def send(self, line: str) -> None:
         """Send a line; if nobody is there for it, `messages` will tell."""
