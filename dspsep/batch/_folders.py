@@ -8,10 +8,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dspsep.batch._manifest import Manifest
 from dspsep.data._names import safe_file_name
 from dspsep.errors import InputError
 
-__all__ = ["AUDIO_SUFFIXES", "LEFT_OVER", "MIXTURES", "TrackFolder", "counterpart", "listed", "track_folders"]
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "LEFT_OVER",
+    "MIXTURES",
+    "TrackFolder",
+    "counted",
+    "counterpart",
+    "listed",
+    "separated_mixtures",
+    "track_folders",
+]
 
 #: By name, since a folder of music holds pictures and lists, too.
 AUDIO_SUFFIXES = frozenset({
@@ -117,13 +128,32 @@ def _of_files(folder: Path, names: Sequence[str]) -> TrackFolder:
     return track
 
 
-def counterpart(name: str, folders: Mapping[str, TrackFolder]) -> str | None:
+def counterpart(
+    name: str, reference: TrackFolder, folders: Mapping[str, TrackFolder], separated: Mapping[str, str]
+) -> str | None:
     """Return the folder of the estimates of a track, or None.
 
-    It has the name of the track, or that under which `dspsep separate` files ``NAME.wav`` or
-    ``NAME/mixture.wav``.
+    It has the name of the track, or that under which ``dspsep separate`` files ``NAME.wav`` or
+    ``NAME/mixture.wav``; or it is the one into which that mixture was separated, by `separated_mixtures`.
     """
-    return next((candidate for candidate in _candidates(name) if candidate in folders), None)
+    candidates = [*_candidates(name), separated.get(os.path.realpath(reference.path))]
+    return next((candidate for candidate in candidates if candidate in folders), None)
+
+
+def separated_mixtures(folder: Path) -> dict[str, str]:
+    """Return where the stems of a mixture are, by the folder of the mixture: the manifest in `folder` says.
+
+    Tracks that are all called ``mixture`` have names of their own there. What a manifest says is used to
+    choose among folders that were found, and for nothing else.
+    """
+    if not Manifest.is_in(folder):
+        return {}
+    found = {}
+    for entry in Manifest(folder, to_append=False).entries.values():
+        mixture = Path(os.path.realpath(folder / entry.input))
+        if mixture.stem in MIXTURES and entry.files:
+            found[str(mixture.parent)] = Path(next(iter(entry.files.values()))).parent.as_posix()
+    return found
 
 
 def _candidates(name: str) -> Iterator[str]:

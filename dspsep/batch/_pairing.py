@@ -16,6 +16,7 @@ from dspsep.batch._folders import (
     counted,
     counterpart,
     listed,
+    separated_mixtures,
     track_folders,
 )
 from dspsep.errors import InputError
@@ -121,7 +122,8 @@ def paired(
     if not references:
         requirement = "a folder with one audio file for each source, or with such folders in it"
         raise InputError("reference_dir", requirement, repr(str(reference_dir)))
-    matches = {name: counterpart(name, estimates) for name in references}
+    separated = separated_mixtures(Path(os.fsdecode(estimate_dir)))  # type: ignore[arg-type]  # it is a folder
+    matches = {name: counterpart(name, folder, estimates, separated) for name, folder in references.items()}
     if not any(matches.values()):
         raise InputError(
             "estimate_dir",

@@ -13,11 +13,12 @@ import time
 
 import numpy as np
 import pytest
+import soundfile
 
-from dspsep import HPSS, evaluate_folders
+from dspsep import HPSS, STFT, evaluate_folders, load
 from dspsep.cli import _evaluate, main
 from dspsep.data import _isolated
-from dspsep.metrics import BSSEval, Scores
+from dspsep.metrics import BSSEval, Scores, si_sdr
 from dspsep.metrics.protocols import named_protocols
 from tests.batch.test_evaluation import RATE, SOURCES, make, sounds, spoilt, write
 from tests.cases import case_names, real_case
@@ -312,6 +313,34 @@ def test_a_real_separation_written_by_separate(tmp_path, capsys):
     assert set(scores.sources) == set(separated)
     assert scores["percussive", "SDR"] > -5
     assert scores["harmonic", "SDR"] > -5
+
+
+def test_mixtures_that_have_one_name_are_told_apart_by_the_manifest(tree, tmp_path, capsys):
+    true = tmp_path / "true"
+    mixtures = []
+    for track in ("b", "sub/a"):
+        files = sorted((true / track).glob("*.wav"))
+        audio = [soundfile.read(file)[0].T for file in files]
+        for file in files:
+            file.unlink()
+        write(true / track / "percussive.wav", audio[0])
+        write(true / track / "harmonic.wav", audio[1] + audio[2])
+        mixtures.append(str(write(true / track / "mixture.wav", sum(audio))))
+    out = tmp_path / "out"
+    assert main(["separate", *mixtures, "-f", "wav", "-p", "n_fft=256", "-o", str(out), "-q"]) == 0
+    assert not (out / "hpss" / "b").exists()
+    capsys.readouterr()
+    assert evaluate(true, out / "hpss", *FAST, "-f", "json") == 0
+    scores = Scores.from_json(capsys.readouterr().out)
+    for track, mixture in zip(("b", "sub/a"), mixtures, strict=True):
+        made = HPSS(stft=STFT(256)).separate(*load(mixture))["harmonic"]
+        expected = si_sdr(load(true / track / "harmonic.wav")[0], made)
+        # The stems are written and read in single precision.
+        assert scores.value("harmonic", "SI-SDR", track) == pytest.approx(expected, abs=1e-3)
+    manifest = out / "hpss" / "manifest.jsonl"
+    manifest.write_text("")
+    assert evaluate(true, out / "hpss", *FAST) == 2
+    assert "estimate_dir must be a folder with estimates of the tracks" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
