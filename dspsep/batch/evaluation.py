@@ -58,8 +58,8 @@ def evaluate_folders(
         any depth, of the same relative names. Files are matched by their names without extension, folders by
         their names, by what ``dspsep separate`` makes of these, or by what its manifest says of a mixture. A
         reference called ``mixture`` or ``mix`` is the mixture and no source; an estimate called so, or
-        ``residual``, is not scored unless there is a reference of its name. Names that begin with a dot, links
-        to folders, and what is no audio by its extension are passed over.
+        ``residual``, is not scored unless there is a reference of its name. Names that begin with a dot,
+        links to folders, and what is no audio by its extension are passed over.
     protocol : str or Protocol, default="bss_eval_v4"
         As of `dspsep.metrics.evaluate`.
     sources : sequence of str, optional
