@@ -65,8 +65,8 @@ class Pairing:
     lonely: list[str] = field(default_factory=list)
     _mixtures: int = 0
     _left_over: int = 0
-    _unmatched: Counter[str] = field(default_factory=Counter)
-    _unreferenced: Counter[str] = field(default_factory=Counter)
+    _left_out: Counter[str] = field(default_factory=Counter)
+    _others: Counter[str] = field(default_factory=Counter)
     _n_other: int = 0
 
     @property
@@ -80,8 +80,8 @@ class Pairing:
         phrases = {
             f"mixtures ({self._mixtures})": self._mixtures,
             f"residuals ({self._left_over})": self._left_over,
-            f"references {counted(self._unmatched)}": len(self._unmatched),
-            f"estimates without a reference: {counted(self._unreferenced)}": len(self._unreferenced),
+            f"references {counted(self._left_out)}": len(self._left_out),
+            f"estimates {counted(self._others)}": len(self._others),
             f"tracks without references: {listed(self.lonely)}": len(self.lonely),
             f"files that are no audio ({self._n_other})": self._n_other,
         }
@@ -91,13 +91,13 @@ class Pairing:
         """Count what is not scored of a track."""
         self._n_other += references.n_other + estimates.n_other
         self._mixtures += references.mixture is not None
-        self._unmatched.update(set(references.sources) - set(files.references))
-        for name in estimates.files:
-            if name not in files.estimates:
-                self._mixtures += name in MIXTURES
-                self._left_over += name == LEFT_OVER
-                if name not in (*MIXTURES, LEFT_OVER):
-                    self._unreferenced[name] += 1
+        left_out = set(references.sources) - set(files.references)
+        self._left_out.update(left_out)
+        for name in set(estimates.files) - set(files.estimates) - left_out:
+            self._mixtures += name in MIXTURES
+            self._left_over += name == LEFT_OVER
+            if name not in (*MIXTURES, LEFT_OVER):
+                self._others[name] += 1
 
 
 def paired(

@@ -121,7 +121,7 @@ def _tell_the_rest(scores: Scores | None, pairing: Pairing, options: argparse.Na
     if pairing.ignored and not options.quiet:
         # What programs read stays free of it.
         stream = sys.stdout if options.format == "text" and scores is not None else sys.stderr
-        print(_console.printable(f"Not scored: {'; '.join(pairing.ignored)}"), file=stream)
+        print(f"Not scored: {'; '.join(pairing.ignored)}", file=stream)  # names in it are quoted
     n_failed = len(pairing.names) - (0 if scores is None else scores.n_tracks)
     if n_failed:
         print(f"{n_failed} of {len(pairing.names)} failed", file=sys.stderr)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ import soundfile
 
 from dspsep import HPSS, STFT, evaluate_folders, load
 from dspsep.cli import _evaluate, main
-from dspsep.data import _isolated
+from dspsep.data import _isolated, _reading
 from dspsep.metrics import BSSEval, Scores, si_sdr
 from dspsep.metrics.protocols import named_protocols
 from tests.batch.test_evaluation import RATE, SOURCES, make, sounds, spoilt, write
@@ -99,6 +100,24 @@ def test_results_are_replaced_only_if_that_is_asked_for(one, tmp_path, capsys):
         assert file.read_text() == "mine"
         assert evaluate(*one, *FAST, option, target, "--overwrite") == 0
         assert file.read_text() != "mine"
+
+
+def test_what_cannot_be_written_leaves_what_was_there(one, tmp_path, monkeypatch, capsys):
+    target = tmp_path / "s.json"
+    target.write_text("before")
+    write_bytes = Path.write_bytes
+
+    def full(path, data):
+        write_bytes(path, data[: len(data) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert evaluate(*one, *FAST, "--json", target, "--overwrite") == 1
+    said = capsys.readouterr()
+    assert "No space left on device" in said.err
+    assert "SI-SDR" in said.out
+    assert target.read_text() == "before"
+    assert not list(tmp_path.glob(".dspsep-*"))
 
 
 @pytest.mark.parametrize(
@@ -197,9 +216,7 @@ def test_options_reach_the_scores(one, tmp_path, capsys):
     more = ["--map", "vocals=voice", "--sources", "vocals, bass", "-p", "silence=strict"]
     assert evaluate(*one, *FAST, *more, "--json", target) == 0
     said = capsys.readouterr()
-    assert said.out.endswith(
-        "\nNot scored: residuals (1); references 'drums'; estimates without a reference: 'drums'\n"
-    )
+    assert said.out.endswith("\nNot scored: residuals (1); references 'drums'\n")
     (track,) = Scores.from_json(target.read_bytes()).tracks
     assert track.estimates == ("voice", "bass")
     assert track.protocol["sources"] == ("vocals", "bass")
@@ -242,7 +259,13 @@ def test_hostile_names_are_no_more_than_names(one, tmp_path, capsys):
     assert list(Scores.from_json(said.out).sources) == sources
     (file,) = inside.rglob("*.json")
     assert file.parent == inside
-    (tmp_path / "made" / HOSTILE / f"{HOSTILE}bass.wav").unlink()
+    (tmp_path / "made" / HOSTILE / f"{HOSTILE}bass.wav").rename(
+        tmp_path / "made" / HOSTILE / f"{HOSTILE}.wav"
+    )
+    assert evaluate(*one, *FAST, "--sources", sources[1]) == 0
+    said = capsys.readouterr().out
+    assert "; estimates '=" in said
+    assert not {"\x1b", "\u202e"} & set(said)
     assert evaluate(*one, *FAST) == 1
     assert not {"\x1b", "\u202e"} & set(capsys.readouterr().err)
 
@@ -264,6 +287,17 @@ def test_estimates_of_unknown_origin(one, monkeypatch, capsys):
     monkeypatch.setattr(_isolated, "limited", lambda: False)
     assert evaluate(*one, *FAST, "--isolate") == 2
     assert "--isolate must be left out on this system" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not _isolated.limited(), reason="no limits here")
+def test_isolated_files_are_decoded_elsewhere(one, monkeypatch, capsys):
+    def refuse(*given):
+        raise AssertionError("decoded here")
+
+    monkeypatch.setattr(_reading, "open_audio", refuse)
+    assert evaluate(*one, *FAST, "--sources", "bass", "--isolate") == 0
+    assert evaluate(*one, *FAST, "--sources", "bass") == 1
+    assert "decoded here" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not _isolated.limited(), reason="no limits here")
@@ -326,8 +360,10 @@ def test_mixtures_that_have_one_name_are_told_apart_by_the_manifest(tree, tmp_pa
         write(true / track / "percussive.wav", audio[0])
         write(true / track / "harmonic.wav", audio[1] + audio[2])
         mixtures.append(str(write(true / track / "mixture.wav", sum(audio))))
+    # What was made of a source is not what was made of the mixture beside it.
+    separated = [*mixtures, str(true / "b/percussive.wav")]
     out = tmp_path / "out"
-    assert main(["separate", *mixtures, "-f", "wav", "-p", "n_fft=256", "-o", str(out), "-q"]) == 0
+    assert main(["separate", *separated, "-f", "wav", "-p", "n_fft=256", "-o", str(out), "-q"]) == 0
     assert not (out / "hpss" / "b").exists()
     capsys.readouterr()
     assert evaluate(true, out / "hpss", *FAST, "-f", "json") == 0
