@@ -9,9 +9,10 @@ import os
 import numpy as np
 import pytest
 import soundfile
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from dspsep import InputError, evaluate_folders, load
-from dspsep.batch import _workers
+from dspsep import InputError, evaluate_folders, get_num_threads, load
+from dspsep.batch import _scoring, _workers
 from dspsep.batch._pairing import TrackFiles
 from dspsep.batch._scoring import Evaluation, Scored
 from dspsep.metrics import MIREX, BSSEval, ScaleInvariant, Scores, evaluate
@@ -109,6 +110,22 @@ def test_any_number_of_jobs_gives_the_same_bytes(tree):
     texts = [evaluate_folders(*tree, protocol, n_jobs=n).scores.to_json() for n in (1, 2)]
     assert texts[0] == texts[1]
     assert json.loads(texts[0])["tracks"][0]["protocol"]["window_seconds"] == 0.5
+
+
+def test_linear_algebra_has_one_thread_and_kernels_keep_theirs(one, monkeypatch):
+    original, seen = _scoring.evaluate, []
+
+    def evaluate(*given, **more):
+        blas = {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+        seen.append((blas, get_num_threads()))
+        return original(*given, **more)
+
+    monkeypatch.setattr(_scoring, "evaluate", evaluate)
+    monkeypatch.delenv("DSPSEP_NUM_THREADS", raising=False)
+    with threadpool_limits(2, user_api="blas"):
+        before = get_num_threads()
+        evaluate_folders(*one, FAST)
+    assert seen == [({1}, before)]
 
 
 def test_names_that_differ_are_given(one):
