@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep._frozen_array import FrozenArray
     from dspsep._parallel import get_num_threads, num_threads, set_num_threads
     from dspsep._warmup import WarmupReport, warmup
+    from dspsep.batch.evaluation import evaluate_folders
     from dspsep.data._separation import separate_file
     from dspsep.data.files import load, save
     from dspsep.errors import BackendError, DspsepError, DspsepWarning, InputError
@@ -74,6 +75,7 @@ __all__ = [
     "__version__",
     "data",
     "display",
+    "evaluate_folders",
     "from_json",
     "get_num_threads",
     "hpss_masks",

@@ -122,6 +122,7 @@ PUBLIC: dict[str, str] = {
     "SpectralSeparator": "dspsep.separator:SpectralSeparator",
     "Spectrogram": "dspsep.stft:Spectrogram",
     "Stream": "dspsep.streaming:Stream",
+    "evaluate_folders": "dspsep.batch.evaluation:evaluate_folders",
     "from_json": "dspsep.separator:from_json",
     "get_num_threads": "dspsep._parallel:get_num_threads",
     "hpss_masks": "dspsep.separators.hpss.median:hpss_masks",

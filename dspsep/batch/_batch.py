@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 from dspsep.batch._manifest import Manifest
-from dspsep.batch._track import Job, Outcome, Task, done, path_from
-from dspsep.batch._workers import outcomes_of_workers
+from dspsep.batch._track import Job, Outcome, Task, path_from
+from dspsep.batch._workers import outcomes_of
 from dspsep.data._sets import files_of_set
 from dspsep.data._source_files import extension_of
 from dspsep.errors import DspsepError, InputError
@@ -31,11 +31,7 @@ def outcomes(
 
     Every track that is done has its line in the manifest before it is yielded.
     """
-    if n_jobs > 1 and len(tasks) > 1:
-        source = outcomes_of_workers(job, tasks, n_jobs, begin, report)
-    else:
-        source = _one_by_one(job, tasks, begin, report)
-    with closing(source):
+    with closing(outcomes_of(job, tasks, n_jobs, begin, report)) as source:
         for task, outcome in source:
             yield task, _noted(outcome, task, manifest)
 
@@ -49,18 +45,6 @@ def _noted(outcome: Outcome, task: Task, manifest: Manifest) -> Outcome:
         # The track is there, but nobody will know: that is for the one who asked for it to see.
         return Outcome(error=str(error), notices=outcome.notices)
     return outcome
-
-
-def _one_by_one(
-    job: Job, tasks: Sequence[Task], begin: Callable[[Task], None], report: Callable[[Task, Progress], None]
-) -> Generator[tuple[Task, Outcome]]:
-    for task in tasks:
-        begin(task)
-
-        def callback(progress: Progress, task: Task = task) -> None:
-            report(task, progress)
-
-        yield task, done(task, job, callback)
 
 
 def problems(job: Job, tasks: Sequence[Task], manifest: Manifest) -> dict[str, str]:

@@ -112,14 +112,17 @@ class Manifest:
     ----------
     folder : Path
         Where the manifest is, or will be.
+    to_append : bool, default=True
+        Whether it must be possible to append to it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, to_append: bool = True) -> None:
         self.path = folder / MANIFEST
         self.entries: dict[str, Entry] = {}
         self.n_damaged = 0
         self._torn = False
-        self._refuse_if_closed()
+        if to_append:
+            self._refuse_if_closed()
         self._read()
 
     @staticmethod

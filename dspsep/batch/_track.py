@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import hashlib
 import json
 import os
-import traceback
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from dspsep._version import __version__
+from dspsep.batch._attempt import attempt
 from dspsep.batch._manifest import Entry, sha256_of
 from dspsep.data._layout import Layout
 from dspsep.data._reading import existing_file
 from dspsep.data._separation import separate_to
 from dspsep.data._sets import files_of_set
-from dspsep.errors import DspsepError, DspsepWarning
+from dspsep.errors import DspsepError
 from dspsep.progress import Callback
 from dspsep.separator import Separator, from_json
 
@@ -55,6 +53,8 @@ class Job:
     duration: float | None = None
     isolate: bool = False
 
+    kind: ClassVar[str] = "separation"
+
     @property
     def settings_sha256(self) -> str:
         """The hash of all that the content of the files depends on, beside the content of the input."""
@@ -86,6 +86,29 @@ class Job:
         return cls(**{
             **plain, "folder": Path(plain["folder"]), "separator": from_json(plain["separator"])
         })  # fmt: skip
+
+    def do(self, task: Task, callback: Callback | None = None) -> Outcome:
+        """Do a track."""
+        return done(task, self, callback)
+
+    def tidy(self, task: Task) -> None:
+        """Remove what a process that is gone has left of a track."""
+        self.layout(task).tidy(self.separator.source_names or ())
+
+    @staticmethod
+    def failure(reason: str, *, out_of_memory: bool = False) -> Outcome:
+        """Return the outcome of a track whose process is gone."""
+        return Outcome(error=reason, out_of_memory=out_of_memory)
+
+    @staticmethod
+    def task_of(plain: Mapping[str, Any]) -> Task:
+        """Return a task that came as what JSON can hold."""
+        return Task.of(plain)
+
+    @staticmethod
+    def outcome_of(plain: Mapping[str, Any]) -> Outcome:
+        """Return an outcome that came as what JSON can hold."""
+        return Outcome.of(plain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,45 +175,16 @@ class Outcome:
 
 def done(task: Task, job: Job, callback: Callback | None = None) -> Outcome:
     """Separate a track, unless what is there is what would come out; never raise for what a file does."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", DspsepWarning)
-        try:
-            outcome = _done(task, job, callback)
-        except MemoryError as error:
-            reason = str(error) or "there is not enough memory"
-            outcome = Outcome(error=f"{reason}.", out_of_memory=True)
-        except DspsepError as error:
-            outcome = Outcome(error=str(error))
-        except OSError as error:
-            outcome = Outcome(error=_trouble(error))
-        except Exception as error:  # noqa: BLE001 - a defect that one track meets is not the end of the others
-            outcome = Outcome(error=_defect(error))
-    notices = []
-    for warning in caught:
-        if issubclass(warning.category, DspsepWarning):
-            notices.append(str(warning.message))
-        else:
-            warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
+    tried = attempt(lambda: _done(task, job, callback))
+    if tried.result is None:
+        return Outcome(error=tried.error, out_of_memory=tried.out_of_memory, notices=tried.notices)
+    outcome, notices = tried.result, tried.notices
     entry = outcome.entry
     if entry is not None and outcome.kept:
-        notices = list(entry.notices)  # it is as cut, or as quiet, as it was when it was made
+        notices = tuple(entry.notices)  # it is as cut, or as quiet, as it was when it was made
     elif entry is not None:
-        entry = dataclasses.replace(entry, notices=tuple(dict.fromkeys(notices)))
-    return dataclasses.replace(outcome, entry=entry, notices=tuple(dict.fromkeys(notices)))
-
-
-def _trouble(error: OSError) -> str:
-    """Say what the system said, and what to do where that is known."""
-    said = error.strerror or str(error) or type(error).__name__
-    where = f": {error.filename!r}" if error.filename else ""
-    full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-    return f"{said}{where}." + (" Is the disk full? Nothing was left behind." if full else "")
-
-
-def _defect(error: Exception) -> str:
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    what = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}: {error}"
-    return f"{what}. That is a defect of dspsep {__version__}: please report it."
+        entry = dataclasses.replace(entry, notices=notices)
+    return dataclasses.replace(outcome, entry=entry, notices=notices)
 
 
 def path_from(folder: Path, path: Path) -> str:

@@ -15,11 +15,17 @@ import threading
 import time
 from typing import Any, TextIO
 
+from dspsep import _registry
 from dspsep._interrupts import Ended, orderly_end
-from dspsep.batch._track import Job, Outcome, Task, done
 from dspsep.progress import Progress
 
 __all__ = ["main"]
+
+#: What there is to do, by the `kind` of it: nothing else is imported because a line says so.
+_KINDS = {
+    "evaluation": "dspsep.batch._scoring:Evaluation",
+    "separation": "dspsep.batch._track:Job",
+}
 
 #: So often a terminal is drawn anew.
 _SECONDS_BETWEEN_REPORTS = 0.1
@@ -52,14 +58,15 @@ class _Worker:
         first = self._tasks.get()
         if first is None:
             return
-        job = Job.from_json(first)
+        kind, text = json.loads(first)
+        job = _registry.load(_KINDS[kind]).from_json(text)
         while True:
             self._busy = False
             line = self._tasks.get()
             if line is None:
                 return
             self._busy = True
-            outcome: Outcome = done(Task.of(json.loads(line)), job, self._report)
+            outcome = job.do(job.task_of(json.loads(line)), self._report)
             self._send({"outcome": outcome.plain()})
 
     def _listen(self) -> None:

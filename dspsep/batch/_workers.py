@@ -1,4 +1,7 @@
-"""Worker processes that a track may take down, and nothing else with it."""
+"""Tracks one after the other, or in worker processes that a track may take down, and nothing else with it.
+
+What is to be done is a `Work`, of which there is one for each command that takes many tracks.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,14 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from dspsep import _parallel
-from dspsep.batch._track import Job, Outcome, Task
-from dspsep.progress import Progress
+from dspsep.progress import Callback, Progress
 
-__all__ = ["outcomes_of_workers"]
+__all__ = ["Work", "outcomes_of", "outcomes_of_workers"]
 
 #: How long workers have to put away what they are at; then they are killed.
 _SECONDS_TO_END = 1.0
@@ -28,17 +30,82 @@ _CODE = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from dspsep.batch._worker import main; main()"
 )
 
-_Report = Callable[[Task, Progress], None]
+
+class _Task(Protocol):
+    """One track, as a value that can travel."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as what JSON can hold."""
+
+
+class _Outcome(Protocol):
+    """What became of a track."""
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether it failed for lack of memory."""
+
+
+T = TypeVar("T", bound=_Task)
+R = TypeVar("R", bound=_Outcome)
+T_contra = TypeVar("T_contra", bound=_Task, contravariant=True)
+R_co = TypeVar("R_co", bound=_Outcome, covariant=True)
+
+
+class Work(Protocol[T_contra, R_co]):
+    """What all tracks of a batch have in common, and how one is done. `kind` is what workers know it by."""
+
+    kind: ClassVar[str]
+
+    def to_json(self) -> str:
+        """Return it as text, for another process."""
+
+    def do(self, task: T_contra, callback: Callback | None = None) -> R_co:
+        """Do a track; never raise for what a file does."""
+
+    def outcome_of(self, plain: Mapping[str, Any]) -> R_co:
+        """Return an outcome that came as what JSON can hold."""
+
+    def failure(self, reason: str, *, out_of_memory: bool = False) -> R_co:
+        """Return the outcome of a track whose process is gone."""
+
+    def tidy(self, task: T_contra) -> None:
+        """Remove what a process that is gone has left of a track."""
+
+
+def outcomes_of(
+    job: Work[T, R],
+    tasks: Iterable[T],
+    n_jobs: int,
+    begin: Callable[[T], None],
+    report: Callable[[T, Progress], None],
+) -> Generator[tuple[T, R]]:
+    """Do tasks, in this process or in several others; yield each with its outcome as it comes."""
+    tasks = list(tasks)
+    if n_jobs > 1 and len(tasks) > 1:
+        yield from outcomes_of_workers(job, tasks, n_jobs, begin, report)
+        return
+    for task in tasks:
+        begin(task)
+
+        def callback(progress: Progress, task: T = task) -> None:
+            report(task, progress)
+
+        yield task, job.do(task, callback)
 
 
 def outcomes_of_workers(
-    job: Job, tasks: Iterable[Task], n_workers: int, begin: Callable[[Task], None], report: _Report
-) -> Generator[tuple[Task, Outcome]]:
+    job: Work[T, R],
+    tasks: Iterable[T],
+    n_workers: int,
+    begin: Callable[[T], None],
+    report: Callable[[T, Progress], None],
+) -> Generator[tuple[T, R]]:
     """Do tasks in so many processes; yield each with its outcome as it comes.
 
     What failed for lack of memory is done once more in the end, alone.
     """
-    again: list[Task] = []
+    again: list[T] = []
     tasks = list(tasks)
     for task, outcome in _Team(job, min(n_workers, len(tasks)), begin, report).outcomes(tasks):
         if outcome.out_of_memory and n_workers > 1 and len(tasks) > 1:
@@ -49,19 +116,25 @@ def outcomes_of_workers(
         yield from _Team(job, 1, begin, report).outcomes(again)
 
 
-class _Team:
+class _Team(Generic[T, R]):
     """Workers, and who of them is at what."""
 
-    def __init__(self, job: Job, n_workers: int, begin: Callable[[Task], None], report: _Report) -> None:
+    def __init__(
+        self,
+        job: Work[T, R],
+        n_workers: int,
+        begin: Callable[[T], None],
+        report: Callable[[T, Progress], None],
+    ) -> None:
         self._job = job
         self._n_workers = n_workers
         self._begin = begin
         self._report = report
         self._messages: queue.SimpleQueue[tuple[_Process, dict[str, Any] | None]] = queue.SimpleQueue()
-        self._at: dict[_Process, Task] = {}
+        self._at: dict[_Process, T] = {}
         self._idle: list[_Process] = []
 
-    def outcomes(self, tasks: Iterable[Task]) -> Generator[tuple[Task, Outcome]]:
+    def outcomes(self, tasks: Iterable[T]) -> Generator[tuple[T, R]]:
         waiting = deque(tasks)
         try:
             while waiting or self._at:
@@ -73,19 +146,20 @@ class _Team:
                 if message is None:
                     status = process.end_by(time.monotonic() + _SECONDS_TO_END)
                     task = self._at.pop(process)
-                    self._tidy(task)
-                    yield task, _outcome_of_death(status)
+                    self._job.tidy(task)
+                    reason, out_of_memory = _reason_of_death(status)
+                    yield task, self._job.failure(reason, out_of_memory=out_of_memory)
                 elif "progress" in message:
                     stage, iteration, n_iterations = message["progress"]
                     progress = Progress(stage=stage, iteration=iteration, n_iterations=n_iterations)
                     self._report(self._at[process], progress)
                 else:
                     self._idle.append(process)
-                    yield self._at.pop(process), Outcome.of(message["outcome"])
+                    yield self._at.pop(process), self._job.outcome_of(message["outcome"])
         finally:
             self._end()
 
-    def _give(self, task: Task) -> None:
+    def _give(self, task: T) -> None:
         share = max(1, _parallel.get_num_threads() // self._n_workers)
         process = self._idle.pop() if self._idle else _Process(self._job, share, self._messages)
         self._at[process] = task
@@ -101,16 +175,14 @@ class _Team:
         for process in (*self._idle, *self._at):
             process.end_by(limit)
         for task in self._at.values():
-            self._tidy(task)
-
-    def _tidy(self, task: Task) -> None:
-        self._job.layout(task).tidy(self._job.separator.source_names or ())
+            self._job.tidy(task)
 
 
 class _Process:
     """A worker process; what it says goes into a queue, and None when it is gone."""
 
-    def __init__(self, job: Job, n_threads: int, messages: queue.SimpleQueue[Any]) -> None:
+    def __init__(self, job: Work[Any, Any], n_threads: int, messages: queue.SimpleQueue[Any]) -> None:
+        first = json.dumps([job.kind, job.to_json()])  # what cannot be sent starts no process
         share = str(n_threads)
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), share)
         # Of its own group, so that Ctrl-C reaches this process alone, which then ends its workers. Modules
@@ -122,7 +194,7 @@ class _Process:
             **_own_group(),
         )  # fmt: skip
         threading.Thread(target=self._listen, args=(messages,), daemon=True).start()
-        self.send(job.to_json())
+        self.send(first)
 
     def send(self, line: str) -> None:
         """Send a line; if nobody is there for it, `messages` will tell."""
@@ -172,11 +244,10 @@ def _own_group() -> dict[str, Any]:
     return {"process_group": 0}
 
 
-def _outcome_of_death(status: int) -> Outcome:
+def _reason_of_death(status: int) -> tuple[str, bool]:
+    """Return why a process has ended, in words, and whether that was for lack of memory."""
     if status == -getattr(signal, "SIGKILL", 9):
         reason = "its process was killed, as systems do that run out of memory. Take fewer jobs at a time."
-        return Outcome(error=reason, out_of_memory=True)
+        return reason, True
     how = f"by signal {-status}" if status < 0 else f"with status {status}"
-    return Outcome(
-        error=f"its process ended {how}. If the file is damaged or of unknown origin, try --isolate."
-    )
+    return f"its process ended {how}. If the file is damaged or of unknown origin, try --isolate.", False

@@ -17,12 +17,12 @@ from typing import NoReturn
 
 from dspsep._interrupts import Ended, orderly_end
 from dspsep._version import __version__
-from dspsep.cli import _console, _demo, _info, _list, _separate, _warmup
+from dspsep.cli import _console, _demo, _evaluate, _info, _list, _separate, _warmup
 from dspsep.errors import DspsepError
 
 __all__ = ["main"]
 
-_COMMANDS = (_separate, _list, _info, _demo, _warmup)
+_COMMANDS = (_separate, _evaluate, _list, _info, _demo, _warmup)
 
 _DESCRIPTION = (
     "Take audio apart into sources that sum to it. `dspsep song.mp3` is `dspsep separate song.mp3`."
@@ -40,8 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0 if everything worked, 1 if a file could not be separated, 2 if the command makes
-        no sense, 130 after Ctrl-C, 143 after the signal to terminate, 141 if nobody reads what is said.
+        The exit status: 0 if everything worked, 1 if a file could not be separated or scored, 2 if the
+        command makes no sense, 130 after Ctrl-C, 143 after the signal to terminate, 141 if nobody reads what
+        is said.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):

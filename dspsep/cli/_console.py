@@ -76,7 +76,7 @@ def _width(text: str) -> int:
 
 
 #: What comes before a stage, and what it takes of a track: roughly, for lossless formats.
-_SHARES = {"separate": (0.0, 0.7), "write": (0.7, 0.3)}
+_SHARES = {"separate": (0.0, 0.7), "write": (0.7, 0.3), "read": (0.0, 0.1)}
 
 
 class Bar:

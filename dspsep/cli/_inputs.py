@@ -1,4 +1,7 @@
-"""From what was typed to the tracks that are meant: folders stand for the audio in them."""
+"""From what was typed to the tracks that are meant: folders stand for the audio in them.
+
+A file that is given by itself is read whatever its name.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from dspsep.batch._folders import AUDIO_SUFFIXES
 from dspsep.batch._manifest import Entry, Manifest, sha256_of
 from dspsep.batch._track import path_from
 from dspsep.data import files
@@ -14,13 +18,6 @@ from dspsep.data._layout import MANIFEST
 from dspsep.data._names import Names, distinct_file_name
 
 __all__ = ["Track", "tracks"]
-
-# By name, since a folder of music holds pictures and lists, too. A file that is given by itself is read
-# whatever its name.
-_AUDIO = frozenset({
-    ".aac", ".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".m4a", ".mp3", ".mp4", ".oga", ".ogg", ".opus",
-    ".rf64", ".w64", ".wav", ".webm", ".wma",
-})  # fmt: skip
 
 
 class Track(NamedTuple):
@@ -107,5 +104,5 @@ def _audio_below(folder: Path, results: Path, report: Callable[[OSError], object
             and not Manifest.is_in(here / name)
         ]
         for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in _AUDIO:
+            if not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES:
                 yield here / name

@@ -15,7 +15,15 @@ from dspsep.refine.regroup import Regroup
 from dspsep.separator import Separator, from_json
 from dspsep.stft import STFT
 
-__all__ = ["chosen", "fields_of", "inner_separators", "separator_from", "two_stems"]
+__all__ = [
+    "chosen",
+    "fields_of",
+    "given_settings",
+    "inner_separators",
+    "separator_from",
+    "two_stems",
+    "value_of",
+]
 
 # Settings of the transform are given directly: `--param n_fft=4096`.
 _TRANSFORM = ("n_fft", "hop_length", "window")
@@ -54,14 +62,19 @@ def two_stems(separator: Separator, name: str) -> Separator:
 def separator_from(method: str, parameters: Iterable[str]) -> Separator:
     """Return the separator that the command line asks for."""
     kind = _registry.load(_registry.METHODS[_registry.find_method(method)].target)
+    separator: Separator = kind(**_settings(kind, given_settings(parameters)))
+    return separator
+
+
+def given_settings(parameters: Iterable[str]) -> dict[str, str]:
+    """Return the settings of ``--param NAME=VALUE``, values as they were typed."""
     given = {}
     for parameter in parameters:
         name, equals, text = parameter.partition("=")
         if not equals or not name:
             raise InputError("--param", "NAME=VALUE", repr(parameter), "For example --param margin=2.")
         given[name.strip().replace("-", "_")] = text
-    separator: Separator = kind(**_settings(kind, given))
-    return separator
+    return given
 
 
 def _settings(kind: Any, given: Mapping[str, str]) -> dict[str, Any]:
@@ -77,9 +90,9 @@ def _settings(kind: Any, given: Mapping[str, str]) -> dict[str, Any]:
         if dot and outer in inner:
             nested.setdefault(outer, {})[rest] = text
         elif name in transforms:
-            transform[name] = _value(text)
+            transform[name] = value_of(text)
         elif name in names:
-            settings[name] = _value(text)
+            settings[name] = value_of(text)
         else:
             known = [*names, *transforms, *(f"{one}.NAME" for one in inner)]
             raise InputError("--param", f"one of {', '.join(known)} for {kind.__name__}", repr(name))
@@ -102,7 +115,7 @@ def fields_of(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
     return tuple(field for field in dataclasses.fields(kind) if field.init)
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     """Read a number, None, a tuple of numbers; anything else is a string."""
     try:
         value = ast.literal_eval(text.strip())

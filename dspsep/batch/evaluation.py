@@ -1,0 +1,193 @@
+"""Two folders in, scores out: references in one, what a method made of them in the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from typing import NamedTuple
+
+from dspsep import _checks
+from dspsep.batch._pairing import Pairing, TrackFiles, paired
+from dspsep.batch._scoring import Evaluation, Scored
+from dspsep.batch._workers import outcomes_of
+from dspsep.errors import InputError, warn
+from dspsep.metrics.evaluation import protocol_named
+from dspsep.metrics.protocols import Protocol
+from dspsep.metrics.results import Scores
+from dspsep.progress import Progress
+
+__all__ = ["FolderScores", "evaluate_folders", "joined", "outcomes", "prepared"]
+
+
+class FolderScores(NamedTuple):
+    """What `evaluate_folders` returns.
+
+    Attributes
+    ----------
+    scores : Scores or None
+        Of all tracks that could be scored, in order of their names; None if there is none.
+    failures : dict of str to str
+        Why the others could not, by the name of the track.
+    ignored : tuple of str
+        What of the two folders was passed over, in phrases.
+    """
+
+    scores: Scores | None
+    failures: dict[str, str]
+    ignored: tuple[str, ...]
+
+
+def evaluate_folders(
+    reference_dir: object,
+    estimate_dir: object,
+    protocol: str | Protocol = "bss_eval_v4",
+    *,
+    sources: Sequence[str] | None = None,
+    mapping: Mapping[str, str] | None = None,
+    permutation: bool = False,
+    pad: bool = False,
+    n_jobs: int = 1,
+    isolate: bool = False,
+) -> FolderScores:
+    """Score the audio files of one folder against those of another, track by track.
+
+    Parameters
+    ----------
+    reference_dir, estimate_dir : str or Path
+        Either hold audio files of one track (``vocals.wav``, ``drums.flac``), or folders of such tracks, at
+        any depth, of the same relative names. Files are matched by their names without extension, folders by
+        their names, by what ``dspsep separate`` makes of these, or by what its manifest says of a mixture. A
+        reference called ``mixture`` or ``mix`` is the mixture and no source; an estimate called so, or
+        ``residual``, is not scored unless there is a reference of its name. Names that begin with a dot,
+        links to folders, and what is no audio by its extension are passed over.
+    protocol : str or Protocol, default="bss_eval_v4"
+        As of `dspsep.metrics.evaluate`.
+    sources : sequence of str, optional
+        Score these references alone. By default all are scored, and each track must have the same. **The
+        scores of a source depend on the others**: the set is stored with them.
+    mapping : mapping of str to str, optional
+        The name of the estimate of each reference, where they differ: ``{"vocals": "voice"}``.
+    permutation : bool, default=False
+        Match each reference with the estimate that serves it best. For blind methods only.
+    pad : bool, default=False
+        Cut estimates, or fill them up with silence, to the length of the references.
+    n_jobs : int, default=1
+        Tracks at a time, each in a process of its own. The scores are the same to the last bit.
+    isolate : bool, default=False
+        Decode in a process with limits of its own, for files of unknown origin: as of `dspsep.load`.
+
+    Returns
+    -------
+    FolderScores
+        A named tuple of `scores`, `failures` and `ignored`. A track that fails is not the end of the others.
+
+    Raises
+    ------
+    InputError
+        If a folder or all references are missing, if no folder of estimates has the name of a track, or if
+        the settings make no sense. What is wrong with one track is in `failures`.
+
+    Warns
+    -----
+    DspsepWarning
+        What `dspsep.load` warns of.
+
+    See Also
+    --------
+    dspsep.metrics.evaluate : The same of arrays.
+
+    Notes
+    -----
+    Memory: for each job, the references and estimates of one track in single precision, and what the protocol
+    needs. Linear algebra is limited to one thread meanwhile, since its rounding depends on their number.
+
+    Protocols that compare with the mixture use that of the folder of references, or else the sum of all
+    references; ``details["mixture"]`` of each track tells.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.drum_loop(duration=2.0)
+    >>> true = dspsep.Sources(scene.sources, scene.sample_rate)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("true", "made"):
+    ...         paths = true.save(Path(folder) / name / "loop", format="wav")
+    ...     found = dspsep.evaluate_folders(Path(folder) / "true", Path(folder) / "made", "mdx")
+    >>> found.failures
+    {}
+    >>> found.scores["kick", "uSDR"] > 60
+    True
+    """
+    job, pairing = prepared(
+        reference_dir, estimate_dir, protocol, sources=sources, mapping=mapping, permutation=permutation,
+        pad=pad, isolate=isolate,
+    )  # fmt: skip
+    n_jobs = _checks.integer("n_jobs", n_jobs, minimum=1)
+    scored = {}
+    failures = dict(pairing.failures)
+    with closing(outcomes(job, pairing, n_jobs)) as results:
+        for files, outcome in results:
+            for notice in outcome.notices:
+                warn(notice[1:].partition("]")[0], f"{files.track!r}: {notice.partition('] ')[2]}")
+            if outcome.scores is None:
+                failures[files.track] = outcome.error or ""
+            else:
+                scored[files.track] = outcome.scores
+    return FolderScores(joined(scored), dict(sorted(failures.items())), pairing.ignored)
+
+
+def prepared(
+    reference_dir: object,
+    estimate_dir: object,
+    protocol: object,
+    *,
+    sources: Sequence[str] | None,
+    mapping: Mapping[str, str] | None,
+    permutation: bool,
+    pad: bool,
+    isolate: bool,
+) -> tuple[Evaluation, Pairing]:
+    """Check settings and look at the two folders, before any work."""
+    if sources is not None and (
+        isinstance(sources, str)
+        or not sources
+        or len(set(sources)) < len(sources)
+        or not all(isinstance(name, str) and name for name in sources)
+    ):
+        raise InputError("sources", "different names of references, at least one", repr(sources)[:60])
+    if mapping is not None and not (
+        isinstance(mapping, Mapping)
+        and all(isinstance(name, str) for name in (*mapping.keys(), *mapping.values()))
+    ):
+        requirement = "a mapping of names of references to names of estimates"
+        raise InputError("mapping", requirement, repr(mapping)[:60])
+    if mapping and permutation:
+        raise InputError(
+            "mapping", "None where permutation=True", repr(mapping)[:60], "It is one or the other."
+        )
+    job = Evaluation(
+        protocol=protocol_named(protocol), mapping=dict(mapping or {}), permutation=bool(permutation),
+        pad=bool(pad), isolate=bool(isolate),
+    )  # fmt: skip
+    pairing = paired(
+        reference_dir, estimate_dir, sources=sources, mapping=job.mapping, permutation=job.permutation
+    )
+    return job, pairing
+
+
+def outcomes(
+    job: Evaluation,
+    pairing: Pairing,
+    n_jobs: int,
+    begin: Callable[[TrackFiles], None] = lambda _: None,
+    report: Callable[[TrackFiles, Progress], None] = lambda *_: None,
+) -> Generator[tuple[TrackFiles, Scored]]:
+    """Score tracks; yield each with its outcome as it comes."""
+    return outcomes_of(job, pairing.tracks, n_jobs, begin, report)
+
+
+def joined(scored: Mapping[str, Scores]) -> Scores | None:
+    """Return the scores of tracks, by their names, as one, in order."""
+    return Scores.join(scored[name] for name in sorted(scored)) if scored else None
