@@ -22,6 +22,7 @@ HEADINGS = {
     "dspsep.sources": "What comes back",
     "dspsep.model": "What comes back",
     "dspsep.data.": "Audio files",
+    "dspsep.batch.": "Folders of tracks",
     "dspsep.streaming": "Streams",
     "dspsep.separator": "Base classes and callbacks",
     "dspsep.errors": "Errors and warnings",

@@ -16,18 +16,12 @@ from dspsep.batch._attempt import attempt
 from dspsep.batch._pairing import TrackFiles
 from dspsep.data.files import load
 from dspsep.errors import InputError
-from dspsep.metrics.bss_eval import BSSEval
 from dspsep.metrics.evaluation import evaluate, protocol_named
-from dspsep.metrics.mdx import MDX
 from dspsep.metrics.protocols import Protocol
 from dspsep.metrics.results import Scores
-from dspsep.metrics.scale_invariant import ScaleInvariant
 from dspsep.progress import Callback, Progress
 
 __all__ = ["Evaluation", "Scored", "settings_of"]
-
-#: Those that do not compare with the mixture, which then need not be read.
-_WITHOUT_MIXTURE = (BSSEval, MDX, ScaleInvariant)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +130,7 @@ def _scored(task: TrackFiles, job: Evaluation, callback: Callback | None) -> Sco
     references = {name: audio.read(file) for name, file in task.references.items()}
     estimates = {name: audio.read(file, fitted=job.pad) for name, file in task.estimates.items()}
     mixture, origin = None, {}
-    if not isinstance(job.protocol, _WITHOUT_MIXTURE):
+    if job.protocol.needs_mixture:
         if task.mixture is None and task.partial:
             raise InputError(
                 "references", "with a mixture where not all of them are scored", "none",

@@ -136,6 +136,11 @@ class BSSEval(Protocol):
         return ("SDR", "SIR", "SAR") if self.version == "v3_sources" else ("SDR", "ISR", "SIR", "SAR")
 
     @property
+    def needs_mixture(self) -> bool:
+        """No."""
+        return False
+
+    @property
     def decides(self) -> str:
         """SIR: whose mean a permutation makes largest."""
         return "SIR"

@@ -72,6 +72,11 @@ class MDX(Protocol):
         return ("uSDR",)
 
     @property
+    def needs_mixture(self) -> bool:
+        """No."""
+        return False
+
+    @property
     def decides(self) -> str:
         """The only one there is."""
         return "uSDR"

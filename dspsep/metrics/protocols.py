@@ -103,6 +103,11 @@ class Protocol(ABC):
         """The metric that decides which estimate is which source, where that is asked for."""
 
     @property
+    def needs_mixture(self) -> bool:
+        """Whether estimates are compared with what was separated, too; ask for nothing that is not used."""
+        return True
+
+    @property
     def policy(self) -> str:
         """What is done about silence: "sisec", "strict", or nothing."""
         return getattr(self, "silence", "")

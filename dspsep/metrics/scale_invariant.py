@@ -116,6 +116,11 @@ class ScaleInvariant(Protocol):
         return ("SI-SDR", "SI-SIR", "SI-SAR", "SD-SDR", "SNR")
 
     @property
+    def needs_mixture(self) -> bool:
+        """No."""
+        return False
+
+    @property
     def decides(self) -> str:
         """SI-SDR: whose mean a permutation makes largest."""
         return "SI-SDR"
