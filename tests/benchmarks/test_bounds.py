@@ -28,8 +28,12 @@ def mixed_case(**facts):
 
 
 def stereo_case():
+    """A loud source, to which nothing is nearer than the mixture, and a quiet one, to which a share is."""
     case = mixed_case()
-    references = {name: np.concatenate([audio, -audio]) for name, audio in case.references.items()}
+    levels = {"first": 1, "second": np.float32(0.1)}
+    references = {
+        name: levels[name] * np.concatenate([audio, -audio]) for name, audio in case.references.items()
+    }
     return replace(case, name="a_fake", mixture=sum(references.values()), references=references)
 
 

@@ -301,12 +301,13 @@ def test_a_failed_measurement_ends_the_run_and_stores_nothing(monkeypatch, capsy
     assert "it failed" in capsys.readouterr().err
 
 
-def test_a_smoke_run_stores_nothing_and_settings_reach_the_measurement(monkeypatch):
+def test_a_smoke_run_stores_nothing_and_settings_reach_the_measurement(monkeypatch, capsys):
     seen, stored = [], []
     monkeypatch.setattr(results, "measure", lambda suite, settings: seen.append((suite.name, settings)))
     monkeypatch.setattr(results, "store", lambda result: stored.append(result) or results.FOLDER)
     monkeypatch.setattr(bounds, "obstacle", lambda: "not now")
     assert main(["run", "--smoke"]) == 0
+    assert "bounds: not measured: not now" in capsys.readouterr().out
     assert [name for name, _ in seen] == [name for name, suite in SUITES.items() if not suite.obstacle()]
     assert not stored
     assert main(["run", "stft", "--rounds", "3", "--lengths", "1,2.5", "--threads", "2"]) == 0
