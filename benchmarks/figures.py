@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["digits", "megabytes", "seconds"]
+from collections.abc import Iterable, Sequence
+
+__all__ = ["digits", "megabytes", "seconds", "table"]
 
 
 def seconds(value: float) -> str:
@@ -22,3 +24,9 @@ def digits(value: float) -> str:
     if value >= 99.95:
         return f"{value:.0f}"
     return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a table in Markdown, with an empty one behind: words on the left, then figures."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return [*("| " + " | ".join(line) + " |" for line in lines), ""]

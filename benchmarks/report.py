@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import results
-from benchmarks.figures import digits, megabytes, seconds
+from benchmarks.figures import digits, megabytes, seconds, table
 from benchmarks.goals import Target, Verdict, times
 from benchmarks.harness import Comparison, Record, Suite, Summary, ratios, summary
 from benchmarks.results import ComparisonResult, Growth, SuiteResult
@@ -78,7 +78,7 @@ def _goals(suites: Mapping[str, Suite], stored: Mapping[str, SuiteResult]) -> li
         ]
     if not rows:
         return []
-    return ["## Goals\n", *_table(["job", "of", "goal", "measured", "beside", ""], rows)]
+    return ["## Goals\n", *table(["job", "of", "goal", "measured", "beside", ""], rows)]
 
 
 def _goal(comparison: Comparison, goal: Target, measured: ComparisonResult | None, threads: int) -> list[str]:
@@ -124,7 +124,7 @@ def _turns(measured: ComparisonResult, threads: int) -> list[str]:
     head = ["", "CPU time", "on the wall", f"times {ours.contender}"]
     if measured.tolerance is not None:
         head += [f"differs by (≤ {measured.tolerance:g})", "output"]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _growth(growth: Sequence[Growth], limits: Mapping[str, float | None]) -> list[str]:
@@ -144,7 +144,7 @@ def _growth(growth: Sequence[Growth], limits: Mapping[str, float | None]) -> lis
     head = ["audio", "", "CPU time", "per second of audio", "peak memory", "per second of audio"]
     limited = [f"{name} up to {limit:g} s" for name, limit in limits.items() if limit is not None]
     for_memory = f" ({', '.join(limited)}, for want of memory)" if limited else ""
-    return [f"Alone, at several lengths{for_memory}:\n", *_table(head, rows)]
+    return [f"Alone, at several lengths{for_memory}:\n", *table(head, rows)]
 
 
 def _conditions(result: SuiteResult) -> str:
@@ -161,11 +161,6 @@ def _conditions(result: SuiteResult) -> str:
         f"{machine['memory_gb']} GB, {machine['system']}, {machine['python']}; load {before:g} before and "
         f"{after:g} after. {packages}.*\n"
     )
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return [*("| " + " | ".join(line) + " |" for line in lines), ""]
 
 
 def _spread(found: Summary) -> str:

@@ -7,12 +7,15 @@ import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import inputs
 from benchmarks.child import compare_in_a_child, measure_in_a_child
 from benchmarks.harness import Comparison, Record, Suite
 from benchmarks.machine import machine, versions
+
+if TYPE_CHECKING:
+    from benchmarks.bounds import BoundsResult
 
 __all__ = ["FOLDER", "ComparisonResult", "Growth", "Settings", "SuiteResult", "load", "measure", "store"]
 
@@ -150,7 +153,7 @@ def _load() -> float:
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0
 
 
-def store(result: SuiteResult, folder: Path = FOLDER) -> Path:
+def store(result: SuiteResult | BoundsResult, folder: Path = FOLDER) -> Path:
     """Write a result to its file, whole or not at all."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{result.suite}.json"

@@ -251,7 +251,9 @@ class LocalStream(Stream):
     def _flush(self) -> Mapping[str, Array]:
         pending = self._joined()
         self._pending = []
-        return self._between(pending, self._begin + pending.shape[1])
+        stop = self._begin + pending.shape[1]
+        # What looks no further than a sample has nothing left where the mixture ends with a segment.
+        return self._between(pending, stop) if stop > self._done else {}
 
     def _joined(self) -> Array:
         xp = _backend.namespace(*self._pending)

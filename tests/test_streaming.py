@@ -112,6 +112,22 @@ def test_sample_by_sample():
     assert_same(fed(separator.stream(RATE), cut(audio, [1] * 700)), separator.separate(audio, RATE), 1e-12)
 
 
+@pytest.mark.core
+@pytest.mark.parametrize("n_samples", [3 * RATE - 1, 3 * RATE, 3 * RATE + 1])
+@pytest.mark.parametrize("size", [1, RATE, 3 * RATE])
+def test_nothing_is_no_segment_where_the_mixture_ends_with_one(n_samples, size):
+    class Refusing(Frames):
+        def separate(self, mixture, sample_rate, *, callback=None):
+            assert mixture.shape[-1] > 0
+            return super().separate(mixture, sample_rate)
+
+    separator = Refusing(frame=1, around=0)
+    assert separator.reach(RATE) == Reach(samples=0)
+    audio = noise(2, n_samples)
+    blocks = cut(audio, [size] * (n_samples // size))
+    assert_same(fed(separator.stream(RATE, 2), blocks), separator.separate(audio, RATE), 1e-12)
+
+
 @given(sizes=st.lists(st.integers(0, 6000), max_size=12), n_samples=st.integers(1, 30_000))
 def test_hpss_in_blocks_of_any_sizes(sizes, n_samples):
     hpss = HPSS(stft=STFT(256), margin=2.0)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import child, report, results
+from benchmarks import bounds, bounds_report, child, report, results
 from benchmarks.__main__ import main
 from benchmarks.goals import Goal
 from benchmarks.harness import (
@@ -273,15 +273,21 @@ def test_results_of_another_suite_are_not_reported(tmp_path):
 
 def test_check_tells_an_edited_page_from_the_written_one(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(bounds_report, "PAGE", tmp_path / "other.md")
     assert main(["report", "--check"]) == 1
+    assert capsys.readouterr().err.count("out of date") == 2
     assert main(["report"]) == 0
     assert main(["report", "--check"]) == 0
-    report.PAGE.write_text(report.PAGE.read_text().replace("Benchmarks", "benchmarks"))
-    assert main(["report", "--check"]) == 1
-    assert "out of date" in capsys.readouterr().err
+    for page in (report.PAGE, bounds_report.PAGE):
+        written = page.read_text()
+        page.write_text(written.replace("Measure", "measure"))
+        assert main(["report", "--check"]) == 1
+        assert f"{page.name} is out of date" in capsys.readouterr().err
+        page.write_text(written)
+    assert main(["report", "--check"]) == 0
 
 
-def test_the_page_in_the_docs_is_what_the_results_say():
+def test_the_pages_in_the_docs_are_what_the_results_say():
     assert main(["report", "--check"]) == 0
 
 
@@ -295,11 +301,13 @@ def test_a_failed_measurement_ends_the_run_and_stores_nothing(monkeypatch, capsy
     assert "it failed" in capsys.readouterr().err
 
 
-def test_a_smoke_run_stores_nothing_and_settings_reach_the_measurement(monkeypatch):
+def test_a_smoke_run_stores_nothing_and_settings_reach_the_measurement(monkeypatch, capsys):
     seen, stored = [], []
     monkeypatch.setattr(results, "measure", lambda suite, settings: seen.append((suite.name, settings)))
     monkeypatch.setattr(results, "store", lambda result: stored.append(result) or results.FOLDER)
+    monkeypatch.setattr(bounds, "obstacle", lambda: "not now")
     assert main(["run", "--smoke"]) == 0
+    assert "bounds: not measured: not now" in capsys.readouterr().out
     assert [name for name, _ in seen] == [name for name, suite in SUITES.items() if not suite.obstacle()]
     assert not stored
     assert main(["run", "stft", "--rounds", "3", "--lengths", "1,2.5", "--threads", "2"]) == 0
@@ -312,7 +320,7 @@ def test_what_cannot_be_measured_here_is_left_out_with_the_reason(monkeypatch, c
     (fakes,) = fake_suites(obstacle=lambda: "there is no moon").values()
     monkeypatch.setitem(SUITES, "stft", fakes)
     assert main(["run", "stft"]) == 0
-    assert "fakes: not measured: there is no moon" in capsys.readouterr().out
+    assert "stft: not measured: there is no moon" in capsys.readouterr().out
 
 
 def measured_growth(monkeypatch, settings, **suite):

@@ -20,6 +20,7 @@ def test_every_source_has_an_equal_share():
 
 def test_a_stream_may_end_where_a_segment_does():
     stream = MixtureAsEstimate().stream(8000)
+    assert stream.latency_samples == 8000  # a segment, and no reach
     mixture = np.arange(16000.0)
     parts = [stream.push(mixture), stream.flush()]
     np.testing.assert_array_equal(np.concatenate([part["vocals"] for part in parts]), mixture / 2)

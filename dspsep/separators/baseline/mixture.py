@@ -73,9 +73,8 @@ class MixtureAsEstimate(Separator):
         object.__setattr__(self, "source_names", names)
 
     def reach(self, sample_rate: float) -> Reach:
-        """Return that a share looks at next to nothing around a sample."""
-        # At nothing, in truth; but at least a sample has to be left for the end of a stream.
-        return Reach(samples=1)
+        """Return that a share looks at nothing around a sample."""
+        return Reach(samples=0)
 
     def separate(self, mixture: Array, sample_rate: float, *, callback: Callback | None = None) -> Sources:
         """Give every source its share.
