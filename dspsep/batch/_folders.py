@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +31,10 @@ AUDIO_SUFFIXES = frozenset({
     ".rf64", ".w64", ".wav", ".webm", ".wma",
 })  # fmt: skip
 
+#: What ``dspsep separate`` writes beside the stems of a mixture, and how large it may be to be believed.
+RECORD = "provenance.json"
+_MAX_RECORD = 2**20
+
 #: Names of what was separated, and of what a separation gives to nobody: no sources.
 MIXTURES = ("mixture", "mix")
 LEFT_OVER = "residual"
@@ -47,6 +52,8 @@ class TrackFolder:
         The files by their names without extension.
     twice : list of str
         Names that several files have.
+    gains : dict of str to float
+        What the files were multiplied by when they were written, where a record of ours says so.
     n_other : int
         How many files are no audio.
     problem : str, optional
@@ -56,6 +63,7 @@ class TrackFolder:
     path: Path
     files: dict[str, str] = field(default_factory=dict)
     twice: list[str] = field(default_factory=list)
+    gains: dict[str, float] = field(default_factory=dict)
     n_other: int = 0
     problem: str | None = None
 
@@ -119,13 +127,32 @@ def _of_files(folder: Path, names: Sequence[str]) -> TrackFolder:
         if name.startswith("."):
             continue
         file = folder / name
-        if file.suffix.lower() not in AUDIO_SUFFIXES:
+        if name == RECORD:
+            track.gains = _gains(file)
+        elif file.suffix.lower() not in AUDIO_SUFFIXES:
             track.n_other += 1
         elif file.stem in track.files:
             track.twice.append(file.stem)
         else:
             track.files[file.stem] = str(file)
     return track
+
+
+def _gains(record: Path) -> dict[str, float]:
+    """Return the gain of each file that a record of ``dspsep separate`` names; nothing, if it makes no sense.
+
+    Formats of integers cannot hold samples above full scale, so all sources of a mixture are then written
+    with one gain in common. Levels count in scores.
+    """
+    try:
+        if record.stat().st_size > _MAX_RECORD:
+            return {}
+        content = json.loads(record.read_bytes())
+        gain = float(content["gain"])
+        names = [Path(name).stem for name in content["files"].values()]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return {}
+    return dict.fromkeys(names, gain) if 0 < gain < 1 else {}
 
 
 def counterpart(

@@ -19,7 +19,9 @@ from dspsep.batch._folders import (
     separated_mixtures,
     track_folders,
 )
+from dspsep.data._names import safe_file_name
 from dspsep.errors import InputError
+from dspsep.metrics.evaluation import estimates_for
 
 __all__ = ["Pairing", "TrackFiles", "paired"]
 
@@ -34,6 +36,8 @@ class TrackFiles:
         What it is called.
     references, estimates : mapping of str to str
         Files by name.
+    gains : mapping of str to float
+        What estimates were multiplied by when they were written.
     mixture : str, optional
         The file of the mixture.
     partial : bool
@@ -43,6 +47,7 @@ class TrackFiles:
     track: str
     references: Mapping[str, str]
     estimates: Mapping[str, str]
+    gains: Mapping[str, float] = field(default_factory=dict)
     mixture: str | None = None
     partial: bool = False
 
@@ -105,7 +110,7 @@ def paired(
     estimate_dir: object,
     *,
     sources: Sequence[str] | None,
-    mapping: Mapping[str, str],
+    mapping: Mapping[str, str | Sequence[str]],
     permutation: bool,
 ) -> Pairing:
     """Return the tracks of two folders.
@@ -129,7 +134,7 @@ def paired(
             "estimate_dir",
             f"a folder with estimates of the tracks of the references ({listed(list(references))})",
             f"{repr(str(estimate_dir))[:120]} with {listed(list(estimates)) or 'no audio'}",
-            "Tracks are matched by the names of their folders.",
+            _where_else(references, estimates, estimate_dir),
         )
     scored = _scored_in_most(references) if sources is None else tuple(sources)
     for name in mapping:
@@ -151,6 +156,16 @@ def paired(
             pairing.tracks.append(files)
             pairing.passed_over(folder, made, files)
     return pairing
+
+
+def _where_else(references: Mapping[str, object], estimates: Mapping[str, object], given: object) -> str:
+    """Return what to do where no name fits: perhaps the tracks are a folder further down."""
+    for name in estimates:
+        first, slash, rest = name.partition("/")
+        if slash and any(rest in (track, safe_file_name(track)) for track in references):
+            further = str(Path(os.fsdecode(given), first))  # type: ignore[arg-type]  # it is a folder
+            return f"Tracks are matched by the names of their folders: did you mean {further!r}?"
+    return "Tracks are matched by the names of their folders."
 
 
 def _folder_of_estimates(track: str, estimates: Mapping[str, TrackFolder], match: str | None) -> TrackFolder:
@@ -185,7 +200,7 @@ def _matched(
     references: TrackFolder,
     estimates: TrackFolder,
     scored: Sequence[str],
-    mapping: Mapping[str, str],
+    mapping: Mapping[str, str | Sequence[str]],
     permutation: bool,
 ) -> TrackFiles:
     """Return the files of a track, or say which estimates are missing."""
@@ -193,7 +208,7 @@ def _matched(
         apart = (*MIXTURES, *(() if LEFT_OVER in scored else (LEFT_OVER,)))
         chosen = [name for name in sorted(estimates.files) if name not in apart]
     else:
-        chosen = [mapping.get(name, name) for name in scored]
+        chosen = [estimate for name in scored for estimate in estimates_for(name, mapping)]
     estimates.check(chosen, "estimates")
     missing = [name for name in chosen if name not in estimates.files]
     if missing:
@@ -202,13 +217,15 @@ def _matched(
             f"there for every reference ({listed(scored)})",
             f"none called {listed(missing)} in {str(estimates.path)!r}, but"
             f" {listed(sorted(estimates.files))}",
-            "Give names where they differ (mapping={reference: estimate}, or --map), or choose the sources to"
-            " score (sources=[…], or --sources), which changes what is measured.",
+            "Give names where they differ, and sums (mapping={reference: estimate, other: [one, two]}, or"
+            " --map reference=estimate --map other=one+two), or choose the sources to score (sources=[…], or"
+            " --sources), which changes what is measured.",
         )
     return TrackFiles(
         track=track,
         references={name: references.files[name] for name in scored},
         estimates={name: estimates.files[name] for name in dict.fromkeys(chosen)},
+        gains={name: estimates.gains[name] for name in chosen if name in estimates.gains},
         mixture=references.mixture,
         partial=len(scored) < len(references.sources),
     )

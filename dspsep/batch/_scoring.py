@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -58,7 +58,7 @@ class Evaluation:
     ----------
     protocol : Protocol
         How they are scored.
-    mapping : mapping of str to str
+    mapping : mapping of str to str or sequence of str
         As of `evaluate`.
     permutation, pad : bool
         As of `evaluate`.
@@ -67,7 +67,7 @@ class Evaluation:
     """
 
     protocol: Protocol
-    mapping: Mapping[str, str] = field(default_factory=dict)
+    mapping: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     permutation: bool = False
     pad: bool = False
     isolate: bool = False
@@ -129,7 +129,10 @@ def _scored(task: TrackFiles, job: Evaluation, callback: Callback | None) -> Sco
     audio = _Audio(task, job, callback)
     references = {name: audio.read(file) for name, file in task.references.items()}
     estimates = {name: audio.read(file, fitted=job.pad) for name, file in task.estimates.items()}
-    mixture, origin = None, {}
+    for name, gain in task.gains.items():  # levels count
+        estimates[name] /= np.float32(gain)
+    mixture = None
+    origin: dict[str, Any] = {"gains_undone": dict(task.gains)} if task.gains else {}
     if job.protocol.needs_mixture:
         if task.mixture is None and task.partial:
             raise InputError(
@@ -137,7 +140,7 @@ def _scored(task: TrackFiles, job: Evaluation, callback: Callback | None) -> Sco
                 "This protocol compares with what was separated: add it as mixture.wav.",
             )  # fmt: skip
         mixture = None if task.mixture is None else audio.read(task.mixture)
-        origin = {"mixture": "the sum of the references" if mixture is None else "a file"}
+        origin["mixture"] = "the sum of the references" if mixture is None else "a file"
     audio.report("score")
     with _same_numbers():
         scores = evaluate(

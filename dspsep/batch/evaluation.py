@@ -43,7 +43,7 @@ def evaluate_folders(
     protocol: str | Protocol = "bss_eval_v4",
     *,
     sources: Sequence[str] | None = None,
-    mapping: Mapping[str, str] | None = None,
+    mapping: Mapping[str, str | Sequence[str]] | None = None,
     permutation: bool = False,
     pad: bool = False,
     n_jobs: int = 1,
@@ -65,8 +65,9 @@ def evaluate_folders(
     sources : sequence of str, optional
         Score these references alone. By default all are scored, and each track must have the same. **The
         scores of a source depend on the others**: the set is stored with them.
-    mapping : mapping of str to str, optional
-        The name of the estimate of each reference, where they differ: ``{"vocals": "voice"}``.
+    mapping : mapping of str to str or sequence of str, optional
+        The name of the estimate of each reference, where they differ, or the names of those that add up to
+        it: ``{"vocals": "voice", "accompaniment": ["harmonic", "percussive"]}``.
     permutation : bool, default=False
         Match each reference with the estimate that serves it best. For blind methods only.
     pad : bool, default=False
@@ -100,6 +101,9 @@ def evaluate_folders(
     -----
     Memory: for each job, the references and estimates of one track in single precision, and what the protocol
     needs. Linear algebra is limited to one thread meanwhile, since its rounding depends on their number.
+
+    Stems that ``dspsep separate`` had to write at a lower level, because their format holds nothing above
+    full scale, are scored at the level that they were made at: ``details["gains_undone"]`` tells.
 
     Protocols that compare with the mixture use that of the folder of references, or else the sum of all
     references; ``details["mixture"]`` of each track tells.
@@ -144,7 +148,7 @@ def prepared(
     protocol: object,
     *,
     sources: Sequence[str] | None,
-    mapping: Mapping[str, str] | None,
+    mapping: Mapping[str, str | Sequence[str]] | None,
     permutation: bool,
     pad: bool,
     isolate: bool,

@@ -26,6 +26,8 @@ __all__ = ["evaluated"]
 
 def evaluated(options: argparse.Namespace) -> int:
     """Score every track; a failed one is reported and the others go on."""
+    if options.permutation and options.map:
+        raise InputError("--map", "left out with --permutation", options.map[0], "It is one or the other.")
     protocol = _protocol(options.protocol, options.param)
     _checks.integer("--jobs", options.jobs, minimum=1)
     if options.isolate and not _isolated.limited():
@@ -68,15 +70,16 @@ def _listed(names: str | None) -> list[str] | None:
     return found
 
 
-def _mapping(given: Sequence[str]) -> dict[str, str]:
-    mapping: dict[str, str] = {}
+def _mapping(given: Sequence[str]) -> dict[str, str | Sequence[str]]:
+    mapping: dict[str, str | Sequence[str]] = {}
     for pair in given:
         reference, equals, estimate = pair.partition("=")
         if not (reference and equals and estimate):
             raise InputError("--map", "REFERENCE=ESTIMATE", repr(pair), "For example --map vocals=voice.")
         if reference in mapping:
             raise InputError("--map", "one estimate for each reference", f"another for {reference!r}")
-        mapping[reference] = estimate
+        parts = estimate.split("+")
+        mapping[reference] = parts if len(parts) > 1 and all(parts) else estimate
     return mapping
 
 

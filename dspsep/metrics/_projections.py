@@ -76,18 +76,21 @@ def fit(references: Stack, estimates: Stack, within: tuple[int, int], n_taps: in
     everything = joint.solve(outer[None])[0].transpose(2, 1, 0)
     condition, loading = float(joint.condition[0]), joint.loading
     del joint  # the largest thing here
-    if len(references.signals) == 1:  # one source is all sources
-        return Filters(everything, _own_of_one(everything, n_channels, pairs), condition, loading)
-    spans = [slice(j * n_channels, (j + 1) * n_channels) for j in range(len(references.signals))]
+    spans = [_of(j, n_channels) for j in range(len(references.signals))]
+    energy = [float(np.trace(inner[0, span, span])) for span in spans]
+    if sum(value > 0 for value in energy) <= 1:  # one source is all sources: not even rounding apart
+        own = np.stack([everything[_of(j, n_channels), spans[i]] for i, j in pairs])
+        return Filters(everything, own, condition, loading)
     apart = BlockToeplitz(np.stack([inner[:, span, span] for span in spans]))
     sides = np.stack([outer[:, span, :] for span in spans])
     taps = apart.solve(sides).transpose(0, 3, 2, 1)
-    own = np.stack([taps[i, j * n_channels : (j + 1) * n_channels] for i, j in pairs])
+    own = np.stack([taps[i, _of(j, n_channels)] for i, j in pairs])
     return Filters(everything, own, condition, loading)
 
 
-def _own_of_one(everything: FloatArray, n_channels: int, pairs: Pairs) -> FloatArray:
-    return np.stack([everything[j * n_channels : (j + 1) * n_channels] for _, j in pairs])
+def _of(signal: int, n_channels: int) -> slice:
+    """Return the rows of a signal."""
+    return slice(signal * n_channels, (signal + 1) * n_channels)
 
 
 def energies(

@@ -22,6 +22,7 @@ import numpy as np
 
 from dspsep import _checks
 from dspsep._typing import FloatArray
+from dspsep.errors import InputError
 from dspsep.metrics._projections import ENERGIES, Filters, Pairs, energies, fit
 from dspsep.metrics.protocols import SILENCE, Measured, Protocol, Task, decibels, in_windows
 
@@ -32,8 +33,8 @@ Silence = Literal["sisec", "strict"]
 
 _VERSIONS = ("v4", "v3_images", "v3_sources")
 
-#: More taps than these would need a factor of more than 8 GB for a single mono source.
-_MAX_TAPS = 2**15
+#: More than these would need a factor of more than 8 GB: eight stereo stems have 8192.
+_MAX_UNKNOWNS = 2**15
 
 
 @final
@@ -123,7 +124,7 @@ class BSSEval(Protocol):
         _checks.choice("version", self.version, _VERSIONS)
         _checks.choice("silence", self.silence, SILENCE)
         self._check_windows(self.window_seconds, self.hop_seconds)
-        self._set("n_taps", _checks.integer("n_taps", self.n_taps, minimum=1, maximum=_MAX_TAPS))
+        self._set("n_taps", _checks.integer("n_taps", self.n_taps, minimum=1, maximum=_MAX_UNKNOWNS))
 
     @property
     def name(self) -> str:
@@ -147,6 +148,7 @@ class BSSEval(Protocol):
 
     def measure(self, task: Task, pairs: Pairs) -> Measured:
         """Return the scores of pairs of a reference and an estimate: see `Protocol.measure`."""
+        _check_size(task.references.n_rows, self.n_taps)
         windows = in_windows(task.n_samples, task.sample_rate, *self._framing())
         if self.version == "v4" or len(windows) == 1:
             tables, details = _with_common_filters(task, windows, self.n_taps, pairs)
@@ -169,6 +171,16 @@ class BSSEval(Protocol):
             return [decibels(energy["Q"], energy["x-Q"]), interference, artifacts]
         distortion, spatial = (decibels(energy["s"], energy[error]) for error in ("x-s", "Q-s"))
         return [distortion, spatial, interference, artifacts]
+
+
+def _check_size(n_rows: int, n_taps: int) -> None:
+    if n_rows * n_taps > _MAX_UNKNOWNS:
+        raise InputError(
+            "references",
+            f"of at most {max(_MAX_UNKNOWNS // n_taps, 1)} channels in all for filters of {n_taps} taps",
+            n_rows,
+            "Channels come before samples. Score fewer at a time, or with fewer taps.",
+        )
 
 
 def _with_common_filters(

@@ -20,7 +20,7 @@ from dspsep.metrics.permutation import assignment, named
 from dspsep.metrics.protocols import Measured, Protocol, Task, named_protocols, without_silence
 from dspsep.metrics.results import Scores
 
-__all__ = ["evaluate", "protocol_named"]
+__all__ = ["estimates_for", "evaluate", "protocol_named"]
 
 
 def evaluate(
@@ -30,7 +30,7 @@ def evaluate(
     protocol: str | Protocol = "bss_eval_v4",
     *,
     mixture: object = None,
-    mapping: Mapping[str, str] | None = None,
+    mapping: Mapping[str, str | Sequence[str]] | None = None,
     permutation: bool = False,
     pad: bool = False,
     track: str = "",
@@ -39,11 +39,11 @@ def evaluate(
 
     Parameters
     ----------
-    references : mapping of str to array, sequence of arrays, or array of shape (n_sources, …)
+    references : mapping of str to array, sequence of arrays, or array (n_sources, n_channels, n_samples)
         The true sources, each (n_samples,) or (n_channels, n_samples), all alike: `Sources` or a dict; those
         without names are called "0", "1", …. **All sources of the mixture**: what is not among them counts as
         artifacts, and the scores of one source depend on which others there are.
-    estimates : mapping of str to array, sequence of arrays, or array of shape (n_estimates, …)
+    estimates : mapping of str to array, sequence of arrays, or array (n_estimates, n_channels, n_samples)
         What a method made of them, likewise. Those without a reference of their name, such as ``residual``,
         are not scored.
     sample_rate : float
@@ -54,8 +54,9 @@ def evaluate(
         with settings of your own.
     mixture : array of the shape of a reference, optional
         What was separated, for protocols that compare with it. The default is the sum of the references.
-    mapping : mapping of str to str, optional
-        The name of the estimate of each reference, where they differ: ``{"accompaniment": "background"}``.
+    mapping : mapping of str to str or sequence of str, optional
+        The name of the estimate of each reference, where they differ, or the names of those that add up to
+        it: ``{"vocals": "voice", "accompaniment": ["harmonic", "percussive"]}``.
     permutation : bool, default=False
         Match each reference with the estimate that serves it best, by the metric that the protocol has for
         it. For blind methods only: say so beside the numbers.
@@ -106,7 +107,7 @@ def evaluate(
     way = protocol_named(protocol)
     if not isinstance(track, str):
         raise InputError("track", "a string", repr(track)[:60])
-    true, made = named("references", references), named("estimates", estimates)
+    true, made = _several("references", references), _several("estimates", estimates)
     if permutation and mapping is not None:
         raise InputError(
             "mapping", "None where permutation=True", repr(mapping)[:60], "It is one or the other."
@@ -115,7 +116,7 @@ def evaluate(
         made = _matched(true, made, mapping)
     elif len(made) < len(true):
         raise InputError("estimates", f"at least as many as the {len(true)} references", len(made))
-    task = _task(true, made, mixture, rate, pad)
+    task, padded = _task(true, made, mixture, rate, pad)
     n = len(true)
     if way.refuses_silence:
         _refuse_silence([*task.references.signals, *([] if permutation else task.estimates.signals)])
@@ -129,58 +130,109 @@ def evaluate(
         pairs = list(enumerate(order))
         names = [list(made)[j] for j in order]
     else:
-        names = [(mapping or {}).get(name, name) for name in true]
-    values = without_silence(measured, pairs, way.policy)
-    return _scores(track, list(true), names, replace(measured, values=values), way, task, permutation)
+        names = [" + ".join(estimates_for(name, mapping)) for name in true]
+    details = {**measured.details, **({"padded": padded} if padded else {})}
+    measured = replace(measured, values=without_silence(measured, pairs, way.policy), details=details)
+    return _scores(track, list(true), names, measured, way, task, permutation)
 
 
 def protocol_named(protocol: object) -> Protocol:
     """Return the protocol of a name; a protocol is returned as it is."""
     if isinstance(protocol, Protocol):
         return protocol
+    if isinstance(protocol, type) and issubclass(protocol, Protocol):
+        name = protocol.__name__
+        raise InputError("protocol", "a name or a Protocol", f"the class {name}", f"Make one: {name}().")
     return named_protocols()[_checks.choice("protocol", protocol, named_protocols())]
 
 
-def _matched(true: dict[str, Any], made: dict[str, Any], mapping: Mapping[str, str] | None) -> dict[str, Any]:
+def _several(argument: str, sources: Any) -> dict[str, Any]:
+    """Return sources by name. An array of two axes could be several sources, or one of several channels."""
+    if not isinstance(sources, (Mapping, Sequence)):
+        array = _backend.as_array(argument, sources)
+        if array.ndim != 3:
+            raise InputError(
+                argument,
+                "a mapping of names to audio, a sequence, or an array (n_sources, n_channels, n_samples)",
+                f"an array of shape {tuple(array.shape)}",
+                "Pass one source as {'name': audio} or [audio].",
+            )
+    return named(argument, sources)
+
+
+def estimates_for(name: str, mapping: Mapping[str, str | Sequence[str]] | None) -> tuple[str, ...]:
+    """Return the names of the estimates that are, or add up to, that of a reference."""
+    chosen = (mapping or {}).get(name, name)
+    return (chosen,) if isinstance(chosen, str) else tuple(chosen)
+
+
+def _matched(
+    true: dict[str, Any], made: dict[str, Any], mapping: Mapping[str, str | Sequence[str]] | None
+) -> dict[str, Any]:
     """Return the estimate of each reference, under the name of the reference."""
-    mapping = {} if mapping is None else mapping
-    if not isinstance(mapping, Mapping):
-        raise InputError(
-            "mapping", "a mapping of names of references to names of estimates", repr(mapping)[:60]
-        )
-    for name in mapping:
-        if name not in true:
-            raise InputError("mapping", f"of references ({_listed(true)})", repr(name))
-    missing = [mapping.get(name, name) for name in true if mapping.get(name, name) not in made]
+    _check_mapping(mapping, true)
+    wanted = {name: estimates_for(name, mapping) for name in true}
+    missing = [estimate for chosen in wanted.values() for estimate in chosen if estimate not in made]
     if missing:
         raise InputError(
             "estimates",
             f"audio for every reference ({_listed(true)})",
             f"none called {_listed(missing)}, but {_listed(made)}",
-            "Rename them, pass mapping={reference: estimate}, or permutation=True if the method cannot know "
-            "which source is which.",
+            "Rename them, say which are meant (mapping={reference: estimate} or {reference: [one, two]}), or "
+            "pass permutation=True if the method cannot know which source is which.",
         )
-    return {name: made[mapping.get(name, name)] for name in true}
+    return {name: _sum([(estimate, made[estimate]) for estimate in wanted[name]]) for name in true}
+
+
+def _check_mapping(mapping: object, true: dict[str, Any]) -> None:
+    if mapping is None:
+        return
+    if not isinstance(mapping, Mapping):
+        requirement = "a mapping of names of references to names of estimates"
+        raise InputError("mapping", requirement, repr(mapping)[:60])
+    for name, chosen in mapping.items():
+        if name not in true:
+            raise InputError("mapping", f"of references ({_listed(true)})", repr(name)[:60])
+        several = isinstance(chosen, Sequence) and all(isinstance(one, str) for one in chosen)
+        if not several or not chosen:
+            raise InputError("mapping", "to a name or to a sequence of names", repr(chosen)[:60])
+
+
+def _sum(parts: list[tuple[str, Any]]) -> Any:
+    """Return the sum of estimates in double precision; a single one as it is."""
+    if len(parts) == 1:
+        return parts[0][1]
+    signals = alike((f"estimates[{name!r}]", audio) for name, audio in parts)
+    total = Stack(signals).summed("sum").like
+    return total if _backend.as_array(*parts[0]).ndim == 2 else total[0, :]
 
 
 def _listed(names: Any) -> str:
     return ", ".join(repr(name)[:60] for name in list(names)[:20])
 
 
-def _task(true: dict[str, Any], made: dict[str, Any], mixture: object, rate: float, pad: bool) -> Task:
+def _task(
+    true: dict[str, Any], made: dict[str, Any], mixture: object, rate: float, pad: bool
+) -> tuple[Task, dict[str, int]]:
+    """Return what is to be done, and the samples that were added to estimates."""
     references = [(f"references[{name!r}]", audio) for name, audio in true.items()]
     estimates = [(f"estimates[{name!r}]", audio) for name, audio in made.items()]
+    padded: dict[str, int] = {}
     if pad:
         like = _backend.as_array(*references[0])
         _audio.check_shape(references[0][0], like)
-        estimates = [(name, _fitted(name, audio, like)) for name, audio in estimates]
+        fitted = [(name, _fitted(name, audio, like)) for name, audio in estimates]
+        for short, (name, audio) in zip(made, estimates, strict=True):
+            missing = like.shape[-1] - _backend.as_array(name, audio).shape[-1]
+            padded.update({short: missing} if missing else {})
+        estimates = fitted
     whole = [] if mixture is None else [("mixture", mixture)]
     signals = alike([*references, *estimates, *whole])
     exponent = scaling(max(signal.peak for signal in signals))
     n = len(references)
     heard, scored = Stack(signals[:n], exponent), Stack(signals[n : n + len(estimates)], exponent)
     given = Stack(signals[n + len(estimates) :], exponent) if whole else None
-    return Task(heard, scored, given, rate)
+    return Task(heard, scored, given, rate), padded
 
 
 def _fitted(name: str, audio: object, like: Array) -> Array:
@@ -205,7 +257,8 @@ def _refuse_silence(signals: list[Signal]) -> None:
                 signal.name,
                 "audible",
                 "silence throughout",
-                'Leave this source out, or score with silence="strict", which leaves out no other for it.',
+                "Leave this source out, or score by a protocol whose setting silence is strict "
+                '(BSSEval(silence="strict"); -p silence=strict), which leaves out no other for it.',
             )
 
 
