@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dspsep import _audio, _backend
 from dspsep._typing import Array
-from dspsep.metrics._signals import Signal
+from dspsep.metrics._signals import Signal, alike
 
 __all__ = ["Stack"]
 
@@ -51,14 +51,15 @@ class Stack:
         """Return the rows of both."""
         return Stack([*self.signals, *other.signals], self.exponent)
 
-    def summed(self, name: str) -> Stack:
+    def summed(self, name: str) -> Signal:
         """Return the sum of all signals, in double precision, under a name of its own."""
         xp = _backend.namespace(self.like)
-        shape = self.n_channels, self.n_samples
-        total = xp.zeros(shape, dtype=xp.float64, device=self.like.device)
+        # The sum is made where no square can overflow, and so neither can it.
+        whole = (0, self.n_samples)
+        total = xp.zeros((self.n_channels, self.n_samples), dtype=xp.float64, device=self.like.device)
         for signal in self.signals:
-            total = total + xp.astype(_audio.samples_of(signal.name, signal.array), xp.float64, copy=False)
-        return Stack([Signal(name, total)], self.exponent)
+            total += Stack([signal], self.exponent).read(*whole, whole)
+        return alike([(name, _audio.times_power_of_two(total, -self.exponent))])[0]
 
     def read(self, start: int, stop: int, within: tuple[int, int]) -> Array:
         """Return samples `start` to `stop` of every row, (n_rows, stop - start), in double precision.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, final
@@ -198,7 +199,7 @@ def _names(name: str, given: object, *, unique: bool) -> tuple[str, ...]:
         if not isinstance(item, str):
             raise InputError(name, "a tuple of strings", f"a {type(item).__name__} among them")
     if unique and len(set(given)) < len(given):
-        repeated = next(item for item in given if given.count(item) > 1)
+        repeated = Counter(given).most_common(1)[0][0]
         raise InputError(name, "names that are all different", f"{repeated!r} more than once"[:80])
     return tuple(given)
 

@@ -14,7 +14,9 @@ from typing import final
 
 import numpy as np
 
+from dspsep.errors import InputError
 from dspsep.metrics._projections import Pairs
+from dspsep.metrics._stacks import Stack
 from dspsep.metrics.bss_eval import BSSEval
 from dspsep.metrics.protocols import Measured, Protocol, Task
 
@@ -47,6 +49,8 @@ class MIREX(Protocol):
     -----
     The mean over tracks is weighted by their durations, which is the G in GNSDR: `Scores.value` and
     `Scores.summary` of several tracks return it under the name of the metric.
+
+    Where no mixture is given, the sum of the references is held in double precision.
 
     MIREX scores one channel. Several are treated as `BSSEval` treats them. The mixture is that given to
     `evaluate`, else the sum of the references. A source or an estimate that is silent throughout is an error.
@@ -100,7 +104,13 @@ class MIREX(Protocol):
     def measure(self, task: Task, pairs: Pairs) -> Measured:
         """Return the scores of pairs of a reference and an estimate: see `Protocol.measure`."""
         mixture = len(task.estimates.signals)  # the mixture is one more estimate, of every source
-        whole = task.references.summed("mixture") if task.mixture is None else task.mixture
+        whole = task.mixture
+        if whole is None:
+            whole = Stack([task.references.summed("mixture")], task.references.exponent)
+        if whole.signals[0].silent:
+            raise InputError(
+                "mixture", "audible", "silence throughout", "There is nothing to be better than."
+            )
         references = sorted({i for i, _ in pairs})
         all_pairs = [*pairs, *((i, mixture) for i in references)]
         with_mixture = replace(task, estimates=task.estimates.beside(whole))

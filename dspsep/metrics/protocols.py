@@ -64,10 +64,6 @@ class Measured:
     heard: FloatArray | None = None
     made: FloatArray | None = None
 
-    def of(self, chosen: list[int]) -> Measured:
-        """Return the same for some of the pairs."""
-        return replace(self, values=self.values[chosen])
-
 
 class Protocol(ABC):
     """Base class of the ways of scoring a separation.
@@ -198,11 +194,21 @@ def in_windows(
     """
     if isinstance(window, str):
         return [(0, n_samples)]
-    length = max(round(window * sample_rate), 1)
-    step = length if hop is None else max(round(hop * sample_rate), 1)
+    lengths = [_samples_in(name, value, sample_rate, n_samples) for name, value in
+               (("window_seconds", window), ("hop_seconds", window if hop is None else hop))]  # fmt: skip
+    length, step = lengths
     if length >= n_samples:
         return [(0, n_samples)]
     return [(start, start + length) for start in range(0, n_samples - length + 1, step)]
+
+
+def _samples_in(name: str, seconds: float, sample_rate: float, n_samples: int) -> int:
+    samples = min(seconds * sample_rate, float(n_samples))  # either may be beyond all integers
+    if samples < 0.5:
+        raise InputError(
+            name, f"at least a sample long, {1 / sample_rate:.3g} s at this rate", f"{seconds:g}"
+        )
+    return round(samples)
 
 
 def decibels(energy: FloatArray, error: FloatArray) -> FloatArray:

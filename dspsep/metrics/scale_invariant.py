@@ -36,6 +36,9 @@ _BLOCK = 2**16
 #: is then given to them together.
 _DEPENDENT = 1e-13
 
+#: The part of a constant's energy that may be left when its mean is taken away.
+_ROUNDING = 2.0**-90
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -136,9 +139,13 @@ class ScaleInvariant(Protocol):
         energy = np.empty((len(signals.signals), len(windows)))
         for k, window in enumerate(windows):
             blocks = _Blocks(signals, window)
+            rounding = np.zeros(len(signals.signals))
             if self.zero_mean:
-                blocks = replace(blocks, offsets=blocks.total(_sums) / (window[1] - window[0]))
-            values[:, :, k], energy[:, k] = _scores(blocks, n_references, pairs)
+                means = blocks.total(_sums) / (window[1] - window[0])
+                blocks = replace(blocks, offsets=means)
+                # What taking the mean away leaves of a constant is rounding, and not sound.
+                rounding = _ROUNDING * (window[1] - window[0]) * (means**2).sum(axis=1)
+            values[:, :, k], energy[:, k] = _scores(blocks, n_references, pairs, rounding)
         heard, made = np.split(energy, [n_references])
         return Measured(values, windows, heard=heard, made=made)
 
@@ -167,10 +174,17 @@ class _Blocks:
         return cast("FloatArray", _backend.to_host(cast("Array", table)))
 
 
-def _scores(blocks: _Blocks, n: int, pairs: Pairs) -> tuple[FloatArray, FloatArray]:
-    """Return the scores of every pair, (n_pairs, 5), and the energy of every signal; n are references."""
+def _scores(blocks: _Blocks, n: int, pairs: Pairs, rounding: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the scores of every pair, (n_pairs, 5), and the energy of every signal; n are references.
+
+    Energies up to `rounding` count as silence.
+    """
     products = blocks.total(lambda signals: _products(signals, n))
     energy = np.concatenate([np.diagonal(products), blocks.total(lambda signals: _energy(signals[n:, ...]))])
+    silent = energy <= rounding
+    energy[silent] = 0
+    products[silent[:n]] = 0
+    products[:, silent] = 0
     gram, products = products[:, :n], products[:, n:]
     heard = np.where(energy[:n] > 0, energy[:n], 1)
     alpha = products / heard[:, None]
@@ -178,6 +192,8 @@ def _scores(blocks: _Blocks, n: int, pairs: Pairs) -> tuple[FloatArray, FloatArr
     scale = 1 / np.sqrt(heard)
     inverse = np.linalg.pinv(gram * _outer(scale), rcond=_DEPENDENT, hermitian=True)
     weights = (inverse * _outer(scale)) @ products
+    if n == 1:
+        weights = alpha  # the same, and to the last bit
 
     def errors(signals: Array) -> Array:
         rows = [_errors(signals, n, pair, alpha, weights) for pair in pairs]

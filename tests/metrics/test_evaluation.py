@@ -203,13 +203,17 @@ def test_a_silent_estimate_that_is_needed_is_refused() -> None:
 
 
 def test_windows_in_which_a_source_rests_do_not_decide() -> None:
-    references, _ = tracks(2, 1)
-    one, other = references.values()
+    """The drums sound in one window, where "a" has them; elsewhere "b" is louder, and that means nothing."""
+    rng = np.random.default_rng(6)
+    one, other = rng.standard_normal((2, 1, 4 * RATE))
     other[:, : 3 * RATE] = 0
-    noise = 0.02 * np.random.default_rng(6).standard_normal((2, 1, 4 * RATE))
-    made = {"a": other + 0.1 * one + noise[0], "b": one + 0.1 * other + noise[1]}
-    for protocol in (short(silence="strict"), short(), ScaleInvariant(window_seconds=1)):
-        assert evaluate(references, made, RATE, protocol, permutation=True).tracks[0].estimates == ("b", "a")
+    a = 0.3 * other + 1e-3 * rng.standard_normal((1, 4 * RATE))
+    b = 1e-3 * rng.standard_normal((1, 4 * RATE)) - 0.05 * other
+    references = {"vocals": one, "drums": other}
+    for protocol in (short(silence="strict"), ScaleInvariant(window_seconds=1, silence="strict")):
+        made = {"c": one + 0.1 * other, "b": b, "a": a}
+        scores = evaluate(references, made, RATE, protocol, permutation=True)
+        assert scores.tracks[0].estimates == ("c", "a")
 
 
 def test_names_are_strings() -> None:
@@ -272,6 +276,68 @@ def test_arrays_of_two_libraries_are_refused() -> None:
         evaluate(references, {name: strict.asarray(audio) for name, audio in estimates.items()}, RATE)
 
 
+def test_the_estimate_of_a_single_source_is_found() -> None:
+    rng = np.random.default_rng(11)
+    voice, noise = rng.standard_normal((2, 4 * RATE))
+    made = {"junk": noise, "good": voice + 0.01 * noise}
+    for protocol in PROTOCOLS:
+        mixture = voice + noise
+        scores = evaluate({"voice": voice}, made, RATE, protocol, permutation=True, mixture=mixture)
+        assert scores.tracks[0].estimates == ("good",)
+
+
+def test_estimates_add_up() -> None:
+    references, estimates = tracks()
+    halves = {
+        "vocals": estimates["vocals"],
+        "one": 0.25 * estimates["drums"],
+        "two": 0.75 * estimates["drums"],
+    }
+    expected = evaluate(references, estimates, RATE, short())
+    for mapping in ({"drums": ["one", "two"]}, {"drums": ("two", "one"), "vocals": "vocals"}):
+        found = evaluate(references, halves, RATE, short(), mapping=mapping)
+        np.testing.assert_allclose(found.tracks[0].values, expected.tracks[0].values, atol=1e-9)
+    assert found.tracks[0].estimates == ("vocals", "two + one")
+    mono = [{name: audio[0] for name, audio in each.items()} for each in (references, halves)]
+    assert np.isfinite(evaluate(*mono, RATE, MDX(), mapping={"drums": ["one", "two"]})["drums", "uSDR"])
+    for wrong in ({"drums": []}, {"drums": 3}, {"drums": ["one", 2]}):
+        with pytest.raises(InputError) as error:
+            evaluate(references, halves, RATE, mapping=wrong)
+        assert error.value.name == "mapping"
+    with pytest.raises(InputError, match="none called 'three'"):
+        evaluate(references, halves, RATE, mapping={"drums": ["one", "three"]})
+
+
+def test_one_array_is_not_several_sources() -> None:
+    references, estimates = tracks()
+    with pytest.raises(InputError, match=r"got an array of shape \(2, 3200\).*as {'name': audio}") as error:
+        evaluate(references["vocals"], estimates["vocals"], RATE)
+    assert error.value.name == "references"
+    with pytest.raises(InputError, match=r"shape \(3200,\)"):
+        evaluate(list(references.values()), estimates["vocals"][0], RATE)
+    stacked = [np.stack(list(each.values())) for each in (references, estimates)]
+    assert evaluate(*stacked, RATE, MDX()).sources == ("0", "1")
+
+
+def test_flags_are_flags() -> None:
+    references, estimates = tracks()
+    for name in ("permutation", "pad"):
+        with pytest.raises(InputError) as error:
+            evaluate(references, estimates, RATE, **{name: "no"})
+        assert error.value.name == name
+    with pytest.raises(InputError, match=r"the class BSSEval. Make one: BSSEval\(\)"):
+        evaluate(references, estimates, RATE, BSSEval)  # type: ignore[arg-type]
+
+
+def test_more_than_memory_holds_is_refused_before_it_is_asked_for() -> None:
+    channels = np.ones((70, 2, 50)) * np.arange(1, 71)[:, None, None]
+    with pytest.raises(
+        InputError, match="at most 64 channels in all for filters of 512 taps; got 140"
+    ) as error:
+        evaluate(channels, channels, RATE)
+    assert error.value.name == "references"
+
+
 # Shapes: what peers pad until memory ends, or compare without a word
 
 
@@ -306,11 +372,27 @@ def test_padding_is_asked_for(dtype: type) -> None:
     zeros = np.zeros((2, 100), dtype)
     longer = {name: np.concatenate([audio, zeros + 1], axis=1) for name, audio in estimates.items()}
     padded = {name: np.concatenate([audio, zeros], axis=1) for name, audio in shorter.items()}
-    found = evaluate(references, shorter, RATE, short(), pad=True)
-    assert found == evaluate(references, padded, RATE, short())
-    assert evaluate(references, longer, RATE, short(), pad=True) == evaluate(
-        references, estimates, RATE, short()
+    found = evaluate(references, shorter, RATE, short(), pad=True).tracks[0]
+    np.testing.assert_array_equal(found.values, evaluate(references, padded, RATE, short()).tracks[0].values)
+    assert dict(found.details["padded"]) == {"vocals": 100, "drums": 100}
+    cut = evaluate(references, longer, RATE, short(), pad=True).tracks[0]
+    plain = evaluate(references, estimates, RATE, short(), pad=True).tracks[0]
+    np.testing.assert_array_equal(cut.values, plain.values)
+    assert dict(cut.details["padded"]) == {"vocals": -100, "drums": -100}
+    assert "padded" not in plain.details
+
+
+def test_padding_is_silence_in_every_type() -> None:
+    references, estimates = (
+        {name: np.round(audio * 100 + 128).astype(np.uint8) for name, audio in each.items()}
+        for each in tracks()
     )
+    shorter = {name: audio[:, :-300] for name, audio in estimates.items()}
+    by_hand = {
+        name: np.pad(audio, ((0, 0), (0, 300)), constant_values=128) for name, audio in shorter.items()
+    }
+    found = evaluate(references, shorter, RATE, MDX(), pad=True).tracks[0].values
+    np.testing.assert_array_equal(found, evaluate(references, by_hand, RATE, MDX()).tracks[0].values)
 
 
 def test_padding_of_a_single_channel_without_axis() -> None:
@@ -320,7 +402,8 @@ def test_padding_of_a_single_channel_without_axis() -> None:
         expected = {name: np.pad(audio, (0, 200))[:3200] for name, audio in fitted.items()}
         found = evaluate(references, fitted, RATE, MDX(), pad=True)
         if n_samples > 1:
-            assert found == evaluate(references, expected, RATE, MDX())
+            plain = evaluate(references, expected, RATE, MDX())
+            np.testing.assert_array_equal(found.tracks[0].values, plain.tracks[0].values)
     with pytest.raises(InputError):  # another number of axes is not a matter of length
         evaluate(references, {**estimates, "drums": estimates["drums"][None, :-3]}, RATE, MDX(), pad=True)
 
@@ -444,6 +527,63 @@ def test_one_source_has_no_interference() -> None:
         assert np.isfinite(track.windows("vocals", "SAR")).all()
 
 
+def test_a_source_beside_silence_has_no_interference() -> None:
+    """Not even of rounding: where all others are silent throughout, there is nothing that could interfere."""
+    references, estimates = tracks()
+    references["drums"] = np.zeros_like(references["drums"])
+    for version in ("v4", "v3_images", "v3_sources"):
+        scores = evaluate(references, estimates, RATE, short(version, silence="strict"))
+        assert scores["vocals", "SIR"] == math.inf
+        assert 0 < scores["vocals", "SAR"] < 60
+
+
+@pytest.mark.parametrize("window", [None, 1.0])
+def test_a_constant_is_silence_without_its_mean(window: Any) -> None:
+    references, estimates = tracks()
+    references["drums"] = np.full_like(references["drums"], 0.1)
+    protocol = ScaleInvariant(zero_mean=True, window_seconds=window)
+    with pytest.raises(InputError, match="silence throughout") as error:
+        evaluate(references, estimates, RATE, protocol)
+    assert error.value.name == "references['drums']"
+    strict = evaluate(references, estimates, RATE, protocol.replace(silence="strict")).tracks[0]
+    assert np.isnan(strict.values[1]).all()
+    assert not np.isnan(strict.values[0]).any()
+    # With its mean it is a sound like any other.
+    assert evaluate(references, estimates, RATE, ScaleInvariant())["drums", "SNR"] > -20
+
+
+def test_a_part_that_is_constant_does_not_count_either() -> None:
+    references, estimates = tracks()
+    references["drums"][:, RATE : 2 * RATE] = 0.1
+    protocol = ScaleInvariant(zero_mean=True, window_seconds=1, silence="strict")
+    values = evaluate(references, estimates, RATE, protocol).windows("drums", "SI-SDR")
+    np.testing.assert_array_equal(np.isnan(values), [False, True, False, False])
+
+
+def test_one_source_is_all_that_a_projection_has() -> None:
+    references, estimates = tracks(1)
+    scores = evaluate(references, estimates, RATE, "scale_invariant")["vocals"]
+    assert scores["SI-SIR"] == math.inf
+    assert scores["SI-SAR"] == scores["SI-SDR"]
+
+
+def test_levels_that_no_number_holds_are_refused() -> None:
+    references, estimates = tracks()
+    references["drums"] = references["drums"] * 1e-170
+    for protocol in (short(), ScaleInvariant(), MDX()):
+        with pytest.raises(InputError, match="within 2400 dB") as error:
+            evaluate(references, estimates, RATE, protocol)
+        assert error.value.name == "references['drums']"
+
+
+def test_a_mixture_that_is_silent_is_refused() -> None:
+    voice = np.random.default_rng(0).standard_normal(4 * RATE)
+    for references, mixture in (([voice, -voice], None), ([voice, 0.5 * voice], np.zeros(4 * RATE))):
+        with pytest.raises(InputError, match="silence throughout") as error:
+            evaluate(references, references, RATE, MIREX(n_taps=8), mixture=mixture)
+        assert error.value.name == "mixture"
+
+
 # Windows
 
 
@@ -460,7 +600,13 @@ def test_windows_are_whole_ones() -> None:
     assert in_windows(500, 800, 1.0, 0.5) == [(0, 500)]
     assert in_windows(800, 800, 1.0, 0.5) == [(0, 800)]
     assert in_windows(500, 800, "whole", None) == [(0, 500)]
-    assert in_windows(10, 44100, 1e-9, None) == [(i, i + 1) for i in range(10)]
+    assert in_windows(10, 44100, 1 / 44100, None) == [(i, i + 1) for i in range(10)]
+    assert in_windows(10, 44100, 1e305, 1e305) == [(0, 10)]
+    assert in_windows(10, 44100, 1e-4, 1e305) == [(0, 4)]
+    for window, hop, name in ((1e-12, None, "window_seconds"), (1e-4, 1e-12, "hop_seconds")):
+        with pytest.raises(InputError) as error:
+            in_windows(10, 44100, window, hop)
+        assert error.value.name == name
     assert in_windows(33600 * 2, 48000, 0.7, None) == [(0, 33600), (33600, 67200)]
 
 
