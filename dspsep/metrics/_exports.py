@@ -26,7 +26,7 @@ class Exports:
         list of dict
             With the columns of museval, ``track``, ``target`` (the source), ``metric``, ``time`` (where the
             window begins, in seconds) and ``score`` (in decibels), and with ``estimate``, ``duration`` (of
-            the window, in seconds) and ``protocol`` (its name).
+            the window, in seconds) and ``protocol`` (its name and settings).
         """
         return list(_records.records(self.tracks))
 

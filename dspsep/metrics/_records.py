@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dspsep.errors import BackendError
-from dspsep.metrics._track_scores import TrackScores
+from dspsep.metrics._track_scores import TrackScores, described
 
 __all__ = ["COLUMNS", "frame", "records"]
 
@@ -18,7 +18,7 @@ COLUMNS = ("track", "target", "estimate", "metric", "time", "duration", "score",
 def records(tracks: tuple[TrackScores, ...]) -> Iterator[dict[str, Any]]:
     """Yield the rows of all tracks."""
     for track in tracks:
-        protocol = track.protocol["name"]
+        protocol = described(track.protocol)
         times = list(zip(track.starts.tolist(), track.durations.tolist(), strict=True))
         for source, estimate in zip(track.sources, track.estimates, strict=True):
             for metric in track.metrics:

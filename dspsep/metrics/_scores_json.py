@@ -81,7 +81,7 @@ def loads(text: str | bytes) -> tuple[TrackScores, ...]:
     try:
         content = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise _not_ours(f"{type(error).__name__}: {error}"[:120]) from error
+        raise _not_ours(f"{str(text[:60])!r}, which is no JSON ({error})"[:200]) from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise _not_ours("something else")
     if content.get("version") != _VERSION:

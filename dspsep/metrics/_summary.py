@@ -13,7 +13,7 @@ from dspsep import _checks
 from dspsep.errors import InputError
 from dspsep.metrics import _aggregation
 from dspsep.metrics._tables import Cell, Table
-from dspsep.metrics._track_scores import TrackScores, position
+from dspsep.metrics._track_scores import TrackScores, described, position
 
 __all__ = ["Summary", "headlines", "summarise"]
 
@@ -56,7 +56,7 @@ class Summary:
         ``n_windows``, ``n_dropped``
             The number of windows of all tracks, and of those among them that are undefined and left out.
     protocol : str
-        The name of the protocol.
+        The name of the protocol and its settings, in a line.
     over_windows : str
         "median" or "mean".
     over_tracks : str
@@ -133,7 +133,8 @@ class Summary:
         digits = _checks.integer("digits", digits, minimum=0, maximum=17)
         rows = tuple(tuple(row[key] for key in _COLUMNS) for row in self.rows)
         n_tracks = self.rows[0]["n_tracks"]
-        how = _caption(self.protocol, self.over_windows, self.over_tracks, n_tracks)
+        ways = self.over_windows, self.over_tracks
+        how = _caption(self.protocol, *ways, n_tracks, max(row["n_windows"] for row in self.rows))
         return Table(
             header=tuple(_COLUMNS.values()),
             rows=rows,
@@ -155,11 +156,12 @@ class Summary:
         return Summary, (rows, self.protocol, self.over_windows, self.over_tracks, self.statistics_over)
 
 
-def _caption(protocol: str, over_windows: str, over_tracks: str, n_tracks: int) -> str:
+def _caption(protocol: str, over_windows: str, over_tracks: str, n_tracks: int, n_windows: int) -> str:
     """Return how numbers came about, in one line."""
-    if n_tracks == 1:
-        return f"{protocol}: {over_windows} over windows, 1 track"
-    return f"{protocol}: {over_windows} over windows, {over_tracks} over {n_tracks} tracks"
+    windows = f"{over_windows} over windows, " if n_windows > n_tracks else ""
+    return f"{protocol}: {windows}" + (
+        "1 track" if n_tracks == 1 else f"{over_tracks} over {n_tracks} tracks"
+    )
 
 
 def summarise(tracks: tuple[TrackScores, ...], over_windows: str, over_tracks: str) -> Summary:
@@ -184,7 +186,7 @@ def summarise(tracks: tuple[TrackScores, ...], over_windows: str, over_tracks: s
             }
             rows.append(MappingProxyType(row))
     over = "tracks" if len(tracks) > 1 else "windows"
-    return Summary(tuple(rows), str(first.protocol["name"]), over_windows, over_tracks, over)
+    return Summary(tuple(rows), described(first.protocol), over_windows, over_tracks, over)
 
 
 def headlines(tracks: tuple[TrackScores, ...], metrics: Sequence[str] | str | None, digits: int) -> Table:
@@ -196,6 +198,7 @@ def headlines(tracks: tuple[TrackScores, ...], metrics: Sequence[str] | str | No
     for metric in chosen:
         position("metrics", metric, first.metrics)
     ways = str(first.protocol["over_windows"]), str(first.protocol["over_tracks"])
+    n_windows = sum(track.n_windows for track in tracks)
     found = {(row["source"], row["metric"]): row["score"] for row in summarise(tracks, *ways)}
     rows = []
     for source in first.sources:
@@ -205,6 +208,6 @@ def headlines(tracks: tuple[TrackScores, ...], metrics: Sequence[str] | str | No
     return Table(
         header=("source", *chosen, "windows", "dropped"),
         rows=tuple(rows),
-        caption=f"{_caption(str(first.protocol['name']), *ways, len(tracks))}; in dB",
+        caption=f"{_caption(described(first.protocol), *ways, len(tracks), n_windows)}; in dB",
         digits=_checks.integer("digits", digits, minimum=0, maximum=17),
     )

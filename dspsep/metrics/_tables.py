@@ -164,11 +164,11 @@ def _width(text: str) -> int:
 
 
 def _plain(cell: Cell, digits: int) -> str:
-    """Return a number with a true minus sign, ∞, and a dash where there is none."""
+    """Return a number with ∞, and with a dash where there is none; its minus is one that programs read."""
     if isinstance(cell, float):
         if math.isnan(cell):
             return "–"
-        return _rounded(cell, digits).replace("-", "−").replace("inf", "∞")
+        return _rounded(cell, digits).replace("inf", "∞")
     return str(cell)
 
 
@@ -187,8 +187,8 @@ def _rounded(value: float, digits: int) -> str:
 
 
 def _markdown(text: str) -> str:
-    # Only what can have a meaning in the middle of a line; the colon, because addresses become links.
-    escaped = re.sub(r"([\\`*_\[\]~|#!:$])", r"\\\1", visible(text))
+    # Only what can have a meaning in the middle of a line; colon, @ and www. because addresses become links.
+    escaped = re.sub(r"([\\`*_\[\]~|#!:$@]|(?<=www)\.)", r"\\\1", visible(text), flags=re.IGNORECASE)
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -15,7 +15,7 @@ from dspsep.errors import InputError
 from dspsep.metrics import _plain_data
 from dspsep.metrics._aggregation import OVER_TRACKS, OVER_WINDOWS
 
-__all__ = ["TrackScores", "check_comparable", "chosen", "listed", "position"]
+__all__ = ["TrackScores", "check_comparable", "chosen", "described", "listed", "position"]
 
 
 class _NoSuchNameError(InputError, KeyError):
@@ -242,6 +242,17 @@ def chosen(tracks: tuple[TrackScores, ...], track: str | None) -> tuple[TrackSco
     if track is None:
         return tracks
     return (tracks[position("track", track, tuple(one.track for one in tracks))],)
+
+
+def described(protocol: Mapping[str, Any]) -> str:
+    """Return a protocol's name and settings in a line, without what tables tell otherwise."""
+    apart = ("name", "version", "over_windows", "over_tracks", "sources")
+    settings = [
+        f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+        for key, value in protocol.items()
+        if key not in apart and value is not None and value is not False
+    ]
+    return str(protocol["name"]) + (f" ({', '.join(settings)})" if settings else "")
 
 
 def check_comparable(first: TrackScores, other: TrackScores) -> None:

@@ -95,7 +95,7 @@ class Scores(Exports):
                     "tracks",
                     "of different names",
                     f"two of the name {track.track!r}"[:120],
-                    "Name the track where it is scored; the same track is not scored twice.",
+                    "Name the track where it is scored (track='…'); the same track is not scored twice.",
                 )
             names.add(track.track)
         object.__setattr__(self, "tracks", tuple(given))
@@ -196,6 +196,26 @@ class Scores(Exports):
             If there is no such source, metric or track.
         """
         return np.concatenate([one.windows(source, metric) for one in chosen(self.tracks, track)])
+
+    def of_track(self, track: str) -> Scores:
+        """Return the scores of one track.
+
+        Parameters
+        ----------
+        track : str
+            Its name.
+
+        Returns
+        -------
+        Scores
+            Of that track alone, with tables and files like any.
+
+        Raises
+        ------
+        InputError
+            If there is no such track; the error lists those there are.
+        """
+        return Scores(chosen(self.tracks, track))
 
     def summary(self, over_windows: str | None = None, over_tracks: str | None = None) -> Summary:
         """Return one number for each source and metric, with its spread and what is left out of it.

@@ -326,7 +326,11 @@ class TestSummary:
             "min": 2.0, "max": 11.0,
             "n_tracks": 4, "n_undefined": 1, "n_windows": 7, "n_dropped": 2,
         }  # fmt: skip
-        assert (made.protocol, made.over_windows, made.over_tracks) == ("by hand", "median", "median")
+        assert (made.protocol, made.over_windows, made.over_tracks) == (
+            "by hand (window_seconds=1)",
+            "median",
+            "median",
+        )
         assert made.statistics_over == "tracks"
         with pytest.raises(TypeError):
             row["score"] = 1  # type: ignore[index]
@@ -338,7 +342,7 @@ class TestSummary:
             "source": "voice", "metric": "SDR", "score": 4.0, "median": 3.0, "mean": 4.0,
             "std": pytest.approx(statistics.stdev([1, 3, 8])), "min": 1.0, "max": 8.0,
             "n_tracks": 1, "n_undefined": 0, "n_windows": 4, "n_dropped": 1,
-            "protocol": "by hand", "over_windows": "mean", "over_tracks": "median",
+            "protocol": "by hand (window_seconds=1)", "over_windows": "mean", "over_tracks": "median",
             "statistics_over": "windows",
         }  # fmt: skip
 
@@ -375,7 +379,7 @@ class TestRecords:
         assert set(rows[0]) >= {"time", "target", "metric", "score", "track"}
         assert rows[1] == {
             "track": "Song", "target": "voice", "estimate": "x", "metric": "SDR",
-            "time": 1.0, "duration": 1.0, "score": 2.0, "protocol": "by hand",
+            "time": 1.0, "duration": 1.0, "score": 2.0, "protocol": "by hand (window_seconds=1)",
         }  # fmt: skip
         assert rows[-1]["track"] == "B"
         assert rows[-1]["time"] == 0.5
@@ -402,3 +406,16 @@ class TestRecords:
         monkeypatch.setitem(sys.modules, "pandas", None)
         with pytest.raises(BackendError, match=r'needs pandas: pip install "dspsep\[eval\]"'):
             Scores((track(),)).to_frame()
+
+
+def test_one_track_of_several() -> None:
+    joined = Scores((track(track="One"), track(track="Two")))
+    assert joined.of_track("Two").tracks == (joined.tracks[1],)
+    with pytest.raises(InputError, match="'Three'"):
+        joined.of_track("Three")
+
+
+def test_repeated_names_are_found_in_no_time() -> None:
+    names = tuple(map(str, range(200_000)))
+    with pytest.raises(InputError, match=r"'7' more than once"):
+        TrackScores(**{**vars(track()), "sources": (*names, "7"), "estimates": ()})

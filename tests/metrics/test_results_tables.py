@@ -18,9 +18,9 @@ TEXT = """\
 source  metric  score  median  mean   std   min   max  tracks  undefined  windows  dropped
 voice   SDR      2.00    2.00  3.00  2.65  1.00  6.00       1          0        3        0
 voice   SIR      4.50    4.50  4.50  0.71  4.00  5.00       1          0        3        1
-band    SDR      0.00    0.00     –     –    −∞     ∞       1          0        3        0
+band    SDR      0.00    0.00     –     –    -∞     ∞       1          0        3        0
 band    SIR         –       –     –     –     –     –       1          1        3        3
-by hand: median over windows, 1 track; median to max are over windows; in dB"""
+by hand (window_seconds=1): median over windows, 1 track; median to max are over windows; in dB"""
 
 
 def test_scores_print_as_their_summary() -> None:
@@ -33,7 +33,7 @@ def test_several_tracks_say_how_they_were_aggregated() -> None:
     made = one_source([1.0], [2.0], protocol={**PROTOCOL, "over_tracks": "weighted mean"})
     text = str(made.summary(over_windows="mean"))
     assert text.splitlines()[-1] == (
-        "by hand: mean over windows, weighted mean over 2 tracks; median to max are over tracks; in dB"
+        "by hand (window_seconds=1): weighted mean over 2 tracks; median to max are over tracks; in dB"
     )
 
 
@@ -44,7 +44,7 @@ def test_markdown() -> None:
         "| voice | 2.00 | 4.50 | 3 | 1 |\n"
         "| band | 0.00 | – | 3 | 3 |\n"
         "\n"
-        "by hand\\: median over windows, 1 track; in dB\n"
+        "by hand (window\\_seconds=1)\\: median over windows, 1 track; in dB\n"
     )
     chosen = Scores((track(),)).to_markdown(["SDR"], digits=0)
     assert "| voice | 2 | 3 | 0 |\n| band | 0 | 3 | 0 |\n" in chosen
@@ -58,7 +58,7 @@ def test_markdown() -> None:
 def test_latex() -> None:
     made = Scores((track([[[-1.0, -2.0]], [[INF, INF]], [[-INF, NAN]]]),))
     assert made.to_latex(digits=1) == (
-        "% by hand: median over windows, 1 track; in dB\n"
+        "% by hand (window_seconds=1): median over windows, 1 track; in dB\n"
         "\\begin{tabular}{lrrr}\n"
         "\\hline\n"
         "source & SDR & windows & dropped \\\\\n"
@@ -88,9 +88,9 @@ def test_what_cannot_be_shown_is_refused(write: str) -> None:
 
 def test_numbers_that_round_to_zero_have_no_sign() -> None:
     made = one_source([-0.001])
-    assert "−0.00" not in str(made)
+    assert "-0.00" not in str(made)
     assert "-0.00" not in made.to_latex()
-    assert made.to_markdown(digits=3).count("−0.001") == 1
+    assert made.to_markdown(digits=3).count("-0.001") == 1
 
 
 def test_no_windows() -> None:
@@ -133,7 +133,7 @@ class TestHostileNames:
         reader.feed(hostile(name)._repr_html_())
         assert reader.tags <= {"table", "caption", "thead", "tbody", "tr", "th", "td"}
         assert reader.attributes <= {"align"}
-        assert reader.cells[0].startswith(f"{visible(name)}: median over windows")
+        assert reader.cells[0].startswith(f"{visible(name)} (window_seconds=1): 1 track")
         assert reader.cells[13:15] == [visible(name), visible(name)]
 
     def test_latex_has_no_command_in_them(self, name: str) -> None:
@@ -159,13 +159,13 @@ class TestHostileNames:
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", lines[2].replace("\\\\", "\0"))[1:-1]]
         assert len(cells) == 4
         assert cells[1:] == ["1.00", "1", "0"]
-        rest = re.sub(r"\\[`*_\[\]~|#!:$]|&(amp|lt|gt);", "", cells[0])
+        rest = re.sub(r"\\[`*_\[\]~|#!:$@.]|&(amp|lt|gt);", "", cells[0])
         assert not re.search(r"[\\`*_\[\]~|#!:$<>&]", rest)
 
     def test_csv_has_no_formula(self, name: str) -> None:
         header, row, *more = csv.reader(io.StringIO(hostile(name).to_csv()))
         assert not more
-        for column in ("track", "target", "estimate", "metric", "protocol"):
+        for column in ("track", "target", "estimate", "metric"):
             cell = dict(zip(header, row, strict=True))[column]
             assert cell.removeprefix("'") == visible(name)
             assert cell.lstrip()[:1] not in tuple("=+-@＝\t\r")
@@ -193,4 +193,17 @@ def test_csv_keeps_every_digit_and_numbers_as_numbers() -> None:
 
 def test_columns_are_aligned_whatever_their_letters() -> None:
     table = Table(header=("a", "n"), rows=(("歌", 1.0), ("e\u0301", 2.0), ("abcd", -10.0)))
-    assert table.text() == "a          n\n歌      1.00\ne\u0301       2.00\nabcd  −10.00"
+    assert table.text() == "a          n\n歌      1.00\ne\u0301       2.00\nabcd  -10.00"
+
+
+@pytest.mark.parametrize("name", ["www.evil.example", "a@evil.example", "WWW.evil.example", "x://y"])
+def test_markdown_makes_no_links_of_names(name: str) -> None:
+    text = hostile(name).to_markdown()
+    assert name not in text
+    assert text.replace("\\", "").count(name) >= 2
+
+
+def test_the_line_below_tells_all_settings() -> None:
+    made = Scores((track(protocol={**PROTOCOL, "silence": "strict", "permutation": True, "hop": None}),))
+    assert "by hand (window_seconds=1, silence=strict, permutation=True): " in str(made)
+    assert made.records()[0]["protocol"] == "by hand (window_seconds=1, silence=strict, permutation=True)"
