@@ -11,19 +11,20 @@ copy of the audio. Integers are read as in every separator, as fractions of full
 
 What happens at the edges:
 
-=====================================  ==============  ==============  ==================================
+=====================================  ==============  ==============  =====================================
 situation                              `si_sdr`        `sdr`           `evaluate`
-=====================================  ==============  ==============  ==================================
+=====================================  ==============  ==============  =====================================
 estimate equal to the reference        ``inf``         ``inf``         as on the left; ISR, SIR and SAR
-                                                                       measure rounding: 200 dB and more
+                                                                       measure rounding (above 50 dB, and
+                                                                       above 200 dB on broad-band sound)
 estimate equal up to a factor          ``inf``         finite          as on the left
 silent estimate                        ``-inf``        0 dB            `InputError`, or as on the left if
-                                                                       ``silence="strict"``
+                                                                       ``silence="strict"`` and by `MDX`
 silent reference                       `InputError`    `InputError`    `InputError`, or undefined if
-                                                                       ``silence="strict"``
+                                                                       ``silence="strict"``; `MDX` scores it
 NaN or infinity in either              `InputError`    `InputError`    `InputError`
 different shapes                       `InputError`    `InputError`    `InputError`, lengths unless `pad`
-=====================================  ==============  ==============  ==================================
+=====================================  ==============  ==============  =====================================
 """
 
 from __future__ import annotations
