@@ -34,8 +34,9 @@ AUDIO_SUFFIXES = frozenset({
     ".rf64", ".w64", ".wav", ".webm", ".wma",
 })  # fmt: skip
 
-#: What ``dspsep separate`` writes beside the stems of a mixture, and how large it may be to be believed.
-RECORD = "provenance.json"
+#: What is in the name of the JSON that ``dspsep separate`` writes beside stems, whatever its template of names;
+#: and how large that may be to be believed.
+RECORD = "provenance"
 _MAX_RECORD = 2**20
 
 #: A gain brings the highest peak to full scale. No audio has a peak of more than a million times that, and
@@ -141,8 +142,8 @@ def _of_files(folder: Path, names: Sequence[str]) -> TrackFolder:
             continue
         file = folder / name
         key = file.stem.casefold() if is_mixture(file.stem) else file.stem
-        if name == RECORD:
-            gains = _gains(file)
+        if RECORD in name and file.suffix == ".json":
+            gains.update(_gains(file))
         elif file.suffix.lower() not in AUDIO_SUFFIXES:
             track.n_other += 1
         elif key in track.files:

@@ -504,6 +504,28 @@ def test_a_real_separation_written_by_separate(tmp_path, capsys):
     assert scores["harmonic", "SDR"] > -5
 
 
+@pytest.mark.parametrize(
+    ("template", "before"), [("{track}/{source}.{ext}", ""), ("{track}_{source}.{ext}", "a_")]
+)
+def test_the_level_of_stems_that_would_clip_is_that_of_the_separation(tmp_path, capsys, template, before):
+    loud = {name: 9 * audio for name, audio in sounds(0, ["harmonic", "percussive"], n_samples=RATE).items()}
+    make(tmp_path / "true/a", loud)
+    mixture = write(tmp_path / "a.wav", sum(loud.values()))
+    values = []
+    for form in ("flac", "wav"):
+        out = tmp_path / form
+        how = ["-f", form, "-o", str(out), "--filename", template, "-p", "n_fft=256", "-q"]
+        assert main(["separate", str(mixture), *how]) == 0
+        made = out / "hpss" if before else out / "hpss/a"
+        capsys.readouterr()
+        names = [part for name in loud for part in ("--map", f"{name}={before}{name}")]
+        assert evaluate(tmp_path / "true/a", made, "--protocol", "mdx", *names, "-f", "json") == 0
+        (track,) = Scores.from_json(capsys.readouterr().out).tracks
+        values.append(track.values)
+        assert ("gains_undone" in track.details) is (form == "flac")
+    np.testing.assert_allclose(*values, atol=1e-3)
+
+
 def test_mixtures_that_have_one_name_are_told_apart_by_the_manifest(tree, tmp_path, capsys):
     true = tmp_path / "true"
     mixtures = []
