@@ -34,8 +34,8 @@ AUDIO_SUFFIXES = frozenset({
     ".rf64", ".w64", ".wav", ".webm", ".wma",
 })  # fmt: skip
 
-#: What is in the name of the JSON that ``dspsep separate`` writes beside stems, whatever its template of names;
-#: and how large that may be to be believed.
+#: What is in the name of the JSON that ``dspsep separate`` writes beside stems, whatever its template of
+#: names; and how large that may be to be believed.
 RECORD = "provenance"
 _MAX_RECORD = 2**20
 

@@ -173,7 +173,7 @@ class _Audio:
         try:
             samples, rate = load(file, isolate=self._isolate)
         except InputError as error:
-            if repr(file) in str(error):
+            if error.name != "path" or repr(file) in str(error):
                 raise
             raise InputError(repr(file), error.requirement, error.got, error.remedy) from None
         n_channels, n_samples = samples.shape

@@ -18,6 +18,7 @@ from dspsep.batch import _scoring, _workers
 from dspsep.batch._pairing import TrackFiles
 from dspsep.batch._scoring import Evaluation, Scored
 from dspsep.batch.evaluation import prepared
+from dspsep.data import _isolated
 from dspsep.metrics import MIREX, BSSEval, ScaleInvariant, Scores, evaluate
 from dspsep.metrics.protocols import named_protocols
 
@@ -460,6 +461,13 @@ def test_damaged_files_and_numbers_that_are_none(tree):
     assert found.failures["b song"].startswith(said)
     assert "path must be" in found.failures["z"]
     assert str(made / "z/bass.wav") in found.failures["z"]
+
+
+def test_settings_are_not_taken_for_files(one, monkeypatch):
+    monkeypatch.setattr(_isolated, "limited", lambda: False)
+    assert failure(evaluate_folders(*one, FAST, isolate=True)).startswith(
+        "isolate must be False on this system"
+    )
 
 
 def test_truncated_files_are_scored_and_told(one):
