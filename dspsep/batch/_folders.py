@@ -170,7 +170,8 @@ def _gains(record: Path) -> dict[str, float]:
             return {}
         content = json.loads(record.read_bytes())
         gain = content["gain"]
-        names = [Path(name).name for name in content["files"].values()]
+        # What lies in other folders is of no file here, even if it has the name of one.
+        names = [name for name in content["files"].values() if isinstance(name, str)]
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
     return dict.fromkeys(names, gain) if isinstance(gain, float) and _MIN_GAIN <= gain < 1 else {}
