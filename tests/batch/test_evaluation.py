@@ -213,7 +213,7 @@ FILES = {name: f"{name}.wav" for name in SOURCES}
         '{"gain": 0.5}',
         {"gain": 0.5, "files": list(FILES.values())},
         {"gain": 0.5, "files": dict.fromkeys(SOURCES, 3)},
-        {"gain": 0.5, "files": dict.fromkeys(SOURCES, ["bass.wav"])},
+        {"gain": 0.5, "files": {"bass": ["bass.wav"]}},
         {"gain": 0.5, "files": {"bass": "elsewhere/bass.wav"}},
         {"gain": "0.5", "files": FILES},
         {"gain": math.nan, "files": FILES},
