@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ __all__ = [
     "TrackFolder",
     "counted",
     "counterpart",
+    "is_mixture",
     "listed",
+    "listed_tracks",
     "separated_mixtures",
     "track_folders",
 ]
@@ -31,11 +34,16 @@ AUDIO_SUFFIXES = frozenset({
     ".rf64", ".w64", ".wav", ".webm", ".wma",
 })  # fmt: skip
 
-#: What ``dspsep separate`` writes beside the stems of a mixture, and how large it may be to be believed.
-RECORD = "provenance.json"
+#: What is in the name of the JSON that ``dspsep separate`` writes beside stems, whatever its template of
+#: names; and how large that may be to be believed.
+RECORD = "provenance"
 _MAX_RECORD = 2**20
 
-#: Names of what was separated, and of what a separation gives to nobody: no sources.
+#: A gain brings the highest peak to full scale. No audio has a peak of more than a million times that, and
+#: what is divided by next to nothing is no longer finite.
+_MIN_GAIN = 1e-6
+
+#: Names of what was separated, in any case, and of what a separation gives to nobody: no sources.
 MIXTURES = ("mixture", "mix")
 LEFT_OVER = "residual"
 
@@ -49,7 +57,7 @@ class TrackFolder:
     path : Path
         The folder.
     files : dict of str to str
-        The files by their names without extension.
+        The files by their names without extension; that of a mixture is in lower case.
     twice : list of str
         Names that several files have.
     gains : dict of str to float
@@ -121,20 +129,31 @@ def _folder(argument: str, given: object) -> Path:
     return path
 
 
+def is_mixture(name: str) -> bool:
+    """Tell whether a file of this name is what was separated."""
+    return name.casefold() in MIXTURES
+
+
 def _of_files(folder: Path, names: Sequence[str]) -> TrackFolder:
     track = TrackFolder(folder)
+    gains: dict[str, float] = {}
     for name in sorted(names):
         if name.startswith("."):
             continue
         file = folder / name
-        if name == RECORD:
-            track.gains = _gains(file)
+        key = file.stem.casefold() if is_mixture(file.stem) else file.stem
+        if RECORD in name and file.suffix == ".json":
+            gains.update(_gains(file))
         elif file.suffix.lower() not in AUDIO_SUFFIXES:
             track.n_other += 1
-        elif file.stem in track.files:
-            track.twice.append(file.stem)
+        elif key in track.files:
+            track.twice.append(key)
         else:
-            track.files[file.stem] = str(file)
+            track.files[key] = str(file)
+    # A file of another extension is not the one that the record speaks of.
+    track.gains = {
+        key: gains[Path(file).name] for key, file in track.files.items() if Path(file).name in gains
+    }
     return track
 
 
@@ -145,14 +164,17 @@ def _gains(record: Path) -> dict[str, float]:
     with one gain in common. Levels count in scores.
     """
     try:
-        if record.stat().st_size > _MAX_RECORD:
+        status = record.stat()
+        # Of a pipe nobody knows when it ends, or begins.
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_RECORD:
             return {}
         content = json.loads(record.read_bytes())
-        gain = float(content["gain"])
-        names = [Path(name).stem for name in content["files"].values()]
+        gain = content["gain"]
+        # What lies in other folders is of no file here, even if it has the name of one.
+        names = [name for name in content["files"].values() if isinstance(name, str)]
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
-    return dict.fromkeys(names, gain) if 0 < gain < 1 else {}
+    return dict.fromkeys(names, gain) if isinstance(gain, float) and _MIN_GAIN <= gain < 1 else {}
 
 
 def counterpart(
@@ -163,7 +185,7 @@ def counterpart(
     It has the name of the track, or that under which ``dspsep separate`` files ``NAME.wav`` or
     ``NAME/mixture.wav``; or it is the one into which that mixture was separated, by `separated_mixtures`.
     """
-    candidates = [*_candidates(name), separated.get(os.path.realpath(reference.path))]
+    candidates = [*_candidates(name, reference), separated.get(os.path.realpath(reference.path))]
     return next((candidate for candidate in candidates if candidate in folders), None)
 
 
@@ -178,16 +200,17 @@ def separated_mixtures(folder: Path) -> dict[str, str]:
     found = {}
     for entry in Manifest(folder, to_append=False).entries.values():
         mixture = Path(os.path.realpath(folder / entry.input))
-        if mixture.stem in MIXTURES and entry.files:
+        if is_mixture(mixture.stem) and entry.files:
             found[str(mixture.parent)] = Path(next(iter(entry.files.values()))).parent.as_posix()
     return found
 
 
-def _candidates(name: str) -> Iterator[str]:
+def _candidates(name: str, reference: TrackFolder) -> Iterator[str]:
     yield name
     if name != ".":
         yield safe_file_name(name)
-        for mixture in MIXTURES:
+        own = [] if reference.mixture is None else [Path(reference.mixture).stem]  # as it is spelled there
+        for mixture in (*own, *MIXTURES):
             yield safe_file_name(f"{name}/{mixture}")
 
 
@@ -195,6 +218,14 @@ def listed(names: Sequence[str]) -> str:
     """Return names as errors list them: the first ten, quoted."""
     more = f", … ({len(names)} in all)" if len(names) > 10 else ""
     return ", ".join(repr(name)[:60] for name in names[:10]) + more
+
+
+def listed_tracks(names: Sequence[str]) -> str:
+    """Return tracks as errors list them; one has no name but that of the folder that was given."""
+    named = [name for name in names if name != "."]
+    return " and ".join(
+        [*(["the folder itself"] if len(named) < len(names) else []), *([listed(named)] if named else [])]
+    )
 
 
 def counted(names: Counter[str]) -> str:

@@ -16,6 +16,7 @@ from dspsep.batch._folders import (
     counted,
     counterpart,
     listed,
+    listed_tracks,
     separated_mixtures,
     track_folders,
 )
@@ -87,7 +88,7 @@ class Pairing:
             f"residuals ({self._left_over})": self._left_over,
             f"references {counted(self._left_out)}": len(self._left_out),
             f"estimates {counted(self._others)}": len(self._others),
-            f"tracks without references: {listed(self.lonely)}": len(self.lonely),
+            f"tracks without references: {listed_tracks(self.lonely)}": len(self.lonely),
             f"files that are no audio ({self._n_other})": self._n_other,
         }
         return tuple(phrase for phrase, n in phrases.items() if n)
@@ -96,9 +97,8 @@ class Pairing:
         """Count what is not scored of a track."""
         self._n_other += references.n_other + estimates.n_other
         self._mixtures += references.mixture is not None
-        left_out = set(references.sources) - set(files.references)
-        self._left_out.update(left_out)
-        for name in set(estimates.files) - set(files.estimates) - left_out:
+        self._left_out.update(set(references.sources) - set(files.references))
+        for name in set(estimates.files) - set(files.estimates):
             self._mixtures += name in MIXTURES
             self._left_over += name == LEFT_OVER
             if name not in (*MIXTURES, LEFT_OVER):
@@ -118,37 +118,19 @@ def paired(
     Raises
     ------
     InputError
-        If there is no folder, no reference, or no track of the same name at all, or if `mapping` is of
-        references that nobody has.
+        If there is no folder, no reference, or no track of the same name at all, or if `sources` or `mapping`
+        are of references that nobody has.
     """
-    references = track_folders("reference_dir", reference_dir, estimate_dir)
-    references = {name: folder for name, folder in references.items() if folder.sources or folder.problem}
-    estimates = track_folders("estimate_dir", estimate_dir, reference_dir)
-    if not references:
-        requirement = "a folder with one audio file for each source, or with such folders in it"
-        raise InputError("reference_dir", requirement, repr(str(reference_dir)))
-    separated = separated_mixtures(Path(os.fsdecode(estimate_dir)))  # type: ignore[arg-type]  # it is a folder
-    matches = {name: counterpart(name, folder, estimates, separated) for name, folder in references.items()}
-    if not any(matches.values()):
-        raise InputError(
-            "estimate_dir",
-            f"a folder with estimates of the tracks of the references ({listed(list(references))})",
-            f"{repr(str(estimate_dir))[:120]} with {listed(list(estimates)) or 'no audio'}",
-            _where_else(references, estimates, estimate_dir),
-        )
-    scored = _scored_in_most(references) if sources is None else tuple(sources)
-    for name in mapping:
-        if name not in scored:
-            requirement = f"of references that are scored ({listed(scored)})"
-            raise InputError("mapping", requirement, repr(name)[:60])
+    references, estimates = _folders(reference_dir, estimate_dir)
+    matches = _matches(references, estimates, estimate_dir)
+    scored = _scored(references, sources, mapping)
     pairing = Pairing(lonely=[name for name in estimates if name not in matches.values()])
     for name, folder in references.items():
         # A folder that holds one track and nothing else gives it its own name.
         track = Path(os.path.realpath(folder.path)).name if list(references) == ["."] else name
-        match = matches[name]
         try:
             _check_references(folder, scored, others=sources is not None)
-            made = _folder_of_estimates(name, estimates, match)
+            made = _folder_of_estimates(name, estimates, matches[name])
             files = _matched(track, folder, made, scored, mapping, permutation)
         except InputError as error:
             pairing.failures[track] = str(error)
@@ -158,6 +140,56 @@ def paired(
     return pairing
 
 
+def _folders(
+    reference_dir: object, estimate_dir: object
+) -> tuple[dict[str, TrackFolder], dict[str, TrackFolder]]:
+    """Return the tracks that have references, at least one, and those that have estimates."""
+    references = track_folders("reference_dir", reference_dir, estimate_dir)
+    references = {name: folder for name, folder in references.items() if folder.sources or folder.problem}
+    estimates = track_folders("estimate_dir", estimate_dir, reference_dir)
+    if not references:
+        requirement = "a folder with one audio file for each source, or with such folders in it"
+        raise InputError("reference_dir", requirement, repr(str(reference_dir)))
+    return references, estimates
+
+
+def _matches(
+    references: Mapping[str, TrackFolder], estimates: Mapping[str, TrackFolder], estimate_dir: object
+) -> dict[str, str | None]:
+    """Return the folder of estimates of each track; at least one has one."""
+    separated = separated_mixtures(Path(os.fsdecode(estimate_dir)))  # type: ignore[arg-type]  # it is a folder
+    matches = {name: counterpart(name, folder, estimates, separated) for name, folder in references.items()}
+    if not any(matches.values()):
+        there = listed_tracks(list(estimates))
+        raise InputError(
+            "estimate_dir",
+            f"a folder with estimates of the tracks of the references ({listed_tracks(list(references))})",
+            f"{repr(str(estimate_dir))[:120]} with {f'audio in {there}' if there else 'no audio'}",
+            _where_else(references, estimates, estimate_dir),
+        )
+    return matches
+
+
+def _scored(
+    references: Mapping[str, TrackFolder],
+    sources: Sequence[str] | None,
+    mapping: Mapping[str, str | Sequence[str]],
+) -> tuple[str, ...]:
+    """Return the references to score, by name; refuse names that no track has."""
+    scored = _scored_in_most(references) if sources is None else tuple(sources)
+    readable = [folder for folder in references.values() if folder.problem is None]
+    there = sorted({name for folder in readable for name in folder.sources})
+    nowhere = [name for name in scored if name not in there]
+    if readable and nowhere:
+        requirement = f"names of references that some track has ({listed(there)})"
+        raise InputError("sources", requirement, listed(nowhere))
+    for name in mapping:
+        if name not in scored:
+            requirement = f"of references that are scored ({listed(scored)})"
+            raise InputError("mapping", requirement, repr(name)[:60])
+    return scored
+
+
 def _where_else(references: Mapping[str, object], estimates: Mapping[str, object], given: object) -> str:
     """Return what to do where no name fits: perhaps the tracks are a folder further down."""
     for name in estimates:
@@ -165,12 +197,18 @@ def _where_else(references: Mapping[str, object], estimates: Mapping[str, object
         if slash and any(rest in (track, safe_file_name(track)) for track in references):
             further = str(Path(os.fsdecode(given), first))  # type: ignore[arg-type]  # it is a folder
             return f"Tracks are matched by the names of their folders: did you mean {further!r}?"
+    if list(estimates) == ["."]:
+        return "Tracks are matched by the names of their folders: put the files of each into one of its own."
     return "Tracks are matched by the names of their folders."
 
 
 def _folder_of_estimates(track: str, estimates: Mapping[str, TrackFolder], match: str | None) -> TrackFolder:
     if match is None:
-        raise InputError("estimates", "there for every track", f"none called {track!r}")
+        raise InputError(
+            "estimates",
+            "there for every track",
+            f"none called {track!r}" if track != "." else "none in the folder itself",
+        )
     return estimates[match]
 
 

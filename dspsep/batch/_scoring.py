@@ -78,7 +78,11 @@ class Evaluation:
         """Return it as text, for another process."""
         protocol = {"name": self.protocol.name, "settings": settings_of(self.protocol)}
         text = json.dumps({**vars(self), "mapping": dict(self.mapping), "protocol": protocol}, default=repr)
-        if self.from_json(text).protocol != self.protocol:
+        try:
+            known = self.from_json(text).protocol == self.protocol
+        except (InputError, TypeError):  # nobody has that name, or it has no such settings
+            known = False
+        if not known:
             raise InputError(
                 "n_jobs", "1 for a protocol of your own", "more", "Other processes do not know that protocol."
             )
@@ -157,7 +161,8 @@ class _Audio:
     def __init__(self, task: TrackFiles, job: Evaluation, callback: Callback | None) -> None:
         self._isolate = job.isolate
         self._callback = callback
-        self._n_files = len(task.references) + len(task.estimates)
+        mixture = job.protocol.needs_mixture and task.mixture is not None
+        self._n_files = len(task.references) + len(task.estimates) + mixture
         self._n_read = 0
         self._first = ""
         self._shape = (0, 0)
@@ -165,7 +170,12 @@ class _Audio:
 
     def read(self, file: str, *, fitted: bool = False) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Return the samples of a file, in single precision; `fitted` lets its length differ."""
-        samples, rate = load(file, isolate=self._isolate)
+        try:
+            samples, rate = load(file, isolate=self._isolate)
+        except InputError as error:
+            if error.name != "path" or repr(file) in str(error):
+                raise
+            raise InputError(repr(file), error.requirement, error.got, error.remedy) from None
         n_channels, n_samples = samples.shape
         if not self._first:
             self._first, self._shape, self.sample_rate = file, (n_channels, n_samples), rate

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from dspsep import _registry
 from dspsep._interrupts import Ended, orderly_end
+from dspsep.batch._attempt import attempt
 from dspsep.progress import Progress
 
 __all__ = ["main"]
@@ -67,7 +68,13 @@ class _Worker:
                 return
             self._busy = True
             outcome = job.do(job.task_of(json.loads(line)), self._report)
-            self._send({"outcome": outcome.plain()})
+            # Scores of a hundred thousand windows may be too large for that: one track's end, not ours.
+            tried = attempt(outcome.plain)
+            plain = tried.result
+            if plain is None:
+                reason = f"{tried.error} One job at a time need not pass it on."
+                plain = job.failure(reason, out_of_memory=tried.out_of_memory).plain()
+            self._send({"outcome": plain})
 
     def _listen(self) -> None:
         for line in self._lines:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence, Set
 from contextlib import closing
 from typing import NamedTuple
 
+import numpy as np
+
 from dspsep import _checks
+from dspsep.batch._folders import is_mixture
 from dspsep.batch._pairing import Pairing, TrackFiles, paired
 from dspsep.batch._scoring import Evaluation, Scored
 from dspsep.batch._workers import outcomes_of
@@ -57,9 +60,9 @@ def evaluate_folders(
         Either hold audio files of one track (``vocals.wav``, ``drums.flac``), or folders of such tracks, at
         any depth, of the same relative names. Files are matched by their names without extension, folders by
         their names, by what ``dspsep separate`` makes of these, or by what its manifest says of a mixture. A
-        reference called ``mixture`` or ``mix`` is the mixture and no source; an estimate called so, or
-        ``residual``, is not scored unless there is a reference of its name. Names that begin with a dot,
-        links to folders, and what is no audio by its extension are passed over.
+        reference called ``mixture`` or ``mix``, in whatever case, is the mixture and no source; an estimate
+        called so, or ``residual``, is not scored unless there is a reference of its name. Names that begin
+        with a dot, links to folders, and what is no audio by its extension are passed over.
     protocol : str or Protocol, default="bss_eval_v4"
         As of `dspsep.metrics.evaluate`.
     sources : sequence of str, optional
@@ -86,7 +89,8 @@ def evaluate_folders(
     ------
     InputError
         If a folder or all references are missing, if no folder of estimates has the name of a track, or if
-        the settings make no sense. What is wrong with one track is in `failures`.
+        the settings make no sense: if no track has one of `sources`, for example. What is wrong with one
+        track is in `failures`.
 
     Warns
     -----
@@ -154,31 +158,51 @@ def prepared(
     isolate: bool,
 ) -> tuple[Evaluation, Pairing]:
     """Check settings and look at the two folders, before any work."""
-    if sources is not None and (
-        isinstance(sources, str)
-        or not sources
-        or len(set(sources)) < len(sources)
-        or not all(isinstance(name, str) and name for name in sources)
-    ):
-        raise InputError("sources", "different names of references, at least one", repr(sources)[:60])
-    if mapping is not None and not (
-        isinstance(mapping, Mapping)
-        and all(isinstance(name, str) for name in (*mapping.keys(), *mapping.values()))
-    ):
-        requirement = "a mapping of names of references to names of estimates"
-        raise InputError("mapping", requirement, repr(mapping)[:60])
+    names = None if sources is None else _checked_sources(sources)
+    chosen = _checked_mapping(mapping)
+    for name, value in {"permutation": permutation, "pad": pad, "isolate": isolate}.items():
+        if not isinstance(value, (bool, np.bool_)):
+            raise InputError(name, "True or False", repr(value)[:60])
     if mapping and permutation:
         raise InputError(
             "mapping", "None where permutation=True", repr(mapping)[:60], "It is one or the other."
         )
     job = Evaluation(
-        protocol=protocol_named(protocol), mapping=dict(mapping or {}), permutation=bool(permutation),
+        protocol=protocol_named(protocol), mapping=chosen, permutation=bool(permutation),
         pad=bool(pad), isolate=bool(isolate),
     )  # fmt: skip
     pairing = paired(
-        reference_dir, estimate_dir, sources=sources, mapping=job.mapping, permutation=job.permutation
+        reference_dir, estimate_dir, sources=names, mapping=job.mapping, permutation=job.permutation
     )
     return job, pairing
+
+
+def _checked_sources(sources: object) -> tuple[str, ...]:
+    """Return names in the order in which they were given."""
+    ordered = isinstance(sources, Iterable) and not isinstance(sources, (str, bytes, Set, Mapping))
+    names = list(sources) if ordered else []  # type: ignore[call-overload]  # it is iterable
+    if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+        raise InputError("sources", "different names of references, at least one", repr(sources)[:60])
+    for name in names:
+        if is_mixture(name):
+            remedy = "It is what was separated, and no source."
+            raise InputError("sources", "names of references other than the mixture", repr(name), remedy)
+    return tuple(names)
+
+
+def _checked_mapping(mapping: object) -> dict[str, str | Sequence[str]]:
+    """Refuse what `dspsep.metrics.evaluate` refuses; which references there are is seen later."""
+    if mapping is None:
+        return {}
+    if not isinstance(mapping, Mapping) or not all(isinstance(name, str) for name in mapping):
+        requirement = "a mapping of names of references to names of estimates"
+        raise InputError("mapping", requirement, repr(mapping)[:60])
+    for chosen in mapping.values():
+        several = isinstance(chosen, Sequence) and all(isinstance(one, str) for one in chosen)
+        if not several or not chosen:
+            raise InputError("mapping", "to a name or to a sequence of names", repr(chosen)[:60])
+    # Other sequences than lists could not travel as JSON.
+    return {name: chosen if isinstance(chosen, str) else list(chosen) for name, chosen in mapping.items()}
 
 
 def outcomes(

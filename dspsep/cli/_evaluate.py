@@ -27,6 +27,22 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("references", metavar="REFERENCE_DIR", help="the true sources")
     parser.add_argument("estimates", metavar="ESTIMATE_DIR", help="what a method made of the mixture")
+    _add_settings(parser)
+    _add_outputs(parser)
+    parser.add_argument(
+        "-j", "--jobs", type=int, default=1, metavar="N",
+        help="tracks at a time, each in a process of its own (default: 1); the scores are the same",
+    )  # fmt: skip
+    parser.add_argument(
+        "--isolate", action="store_true",
+        help="decode in a process that may use little and write nothing: for files of unknown origin",
+    )  # fmt: skip
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but scores and errors")
+    parser.set_defaults(run=run)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add what scores depend on."""
     parser.add_argument(
         "--protocol",
         default="bss_eval_v4",
@@ -43,7 +59,8 @@ def add_to(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--map", action="append", default=[], metavar="REFERENCE=ESTIMATE",
-        help="the name of an estimate where it differs, as in vocals=voice; may be repeated",
+        help="the name of an estimate where it differs, as in vocals=voice, or those that add up to it, as in"
+        " accompaniment=harmonic+percussive; may be repeated",
     )  # fmt: skip
     parser.add_argument(
         "--permutation", action="store_true",
@@ -52,6 +69,10 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--pad", action="store_true", help="cut or fill up estimates to the length of the references"
     )
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    """Add where scores go."""
     parser.add_argument(
         "-f", "--format", default="text", choices=_FORMATS, help="of what is printed (default: text)"
     )
@@ -60,17 +81,10 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--museval", metavar="FOLDER", help="a JSON file for each track, as museval writes it"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace files of these names")
     parser.add_argument(
-        "-j", "--jobs", type=int, default=1, metavar="N",
-        help="tracks at a time, each in a process of its own (default: 1); the scores are the same",
+        "--overwrite", action="store_true",
+        help="replace files of these names, and through a link the file that it points to",
     )  # fmt: skip
-    parser.add_argument(
-        "--isolate", action="store_true",
-        help="decode in a process that may use little and write nothing: for files of unknown origin",
-    )  # fmt: skip
-    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but scores and errors")
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

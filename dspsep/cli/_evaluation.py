@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from dspsep import _checks
+from dspsep.batch._folders import listed, track_folders
 from dspsep.batch._pairing import Pairing
 from dspsep.batch._scoring import Evaluation, settings_of
 from dspsep.batch.evaluation import joined, outcomes, prepared
@@ -34,18 +35,24 @@ def evaluated(options: argparse.Namespace) -> int:
         raise InputError("--isolate", "left out on this system", "it", "It cannot limit what a process uses.")
     job, pairing = prepared(
         options.references, options.estimates, protocol, sources=_listed(options.sources),
-        mapping=_mapping(options.map) or None, permutation=options.permutation, pad=options.pad,
+        mapping=_mapping(options) or None, permutation=options.permutation, pad=options.pad,
         isolate=options.isolate,
     )  # fmt: skip
     targets = Targets(options.json, options.csv, options.museval, options.overwrite)
     targets.check(pairing.names, (file for track in pairing.tracks for file in track.files()))
     scores = _scores(job, pairing, options)
+    troubles = []
     if scores is not None:
-        print(_shown(scores, options.format))
+        try:
+            print(_shown(scores, options.format))
+        except InputError as error:  # too many windows for one text of JSON: files may hold them
+            troubles.append(f"nothing can be printed as {options.format}: {error}")
     _tell_the_rest(scores, pairing, options)
     if scores is not None:
-        targets.write(scores)
-    return 0 if scores is not None and scores.n_tracks == len(pairing.names) else 1
+        troubles += targets.write(scores)
+    for trouble in troubles:
+        _console.complain(trouble)
+    return 0 if scores is not None and scores.n_tracks == len(pairing.names) and not troubles else 1
 
 
 def _protocol(name: str, parameters: Sequence[str]) -> Protocol:
@@ -70,16 +77,22 @@ def _listed(names: str | None) -> list[str] | None:
     return found
 
 
-def _mapping(given: Sequence[str]) -> dict[str, str | Sequence[str]]:
+def _mapping(options: argparse.Namespace) -> dict[str, str | Sequence[str]]:
+    """Return the estimates of references; a plus sign adds, unless it is in the name of a file."""
     mapping: dict[str, str | Sequence[str]] = {}
-    for pair in given:
+    names: set[str] = set()
+    if any("+" in pair for pair in options.map):
+        folders = track_folders("estimate_dir", options.estimates, options.references)
+        names = {name for folder in folders.values() for name in folder.files}
+    for pair in options.map:
         reference, equals, estimate = pair.partition("=")
         if not (reference and equals and estimate):
             raise InputError("--map", "REFERENCE=ESTIMATE", repr(pair), "For example --map vocals=voice.")
         if reference in mapping:
             raise InputError("--map", "one estimate for each reference", f"another for {reference!r}")
         parts = estimate.split("+")
-        mapping[reference] = parts if len(parts) > 1 and all(parts) else estimate
+        whole = estimate in names or len(parts) == 1 or not all(parts)
+        mapping[reference] = estimate if whole else parts
     return mapping
 
 
@@ -125,6 +138,9 @@ def _tell_the_rest(scores: Scores | None, pairing: Pairing, options: argparse.Na
         # What programs read stays free of it.
         stream = sys.stdout if options.format == "text" and scores is not None else sys.stderr
         print(f"Not scored: {'; '.join(pairing.ignored)}", file=stream)  # names in it are quoted
-    n_failed = len(pairing.names) - (0 if scores is None else scores.n_tracks)
-    if n_failed:
-        print(f"{n_failed} of {len(pairing.names)} failed", file=sys.stderr)
+    scored = set() if scores is None else {track.track for track in scores.tracks}
+    failed = [name for name in pairing.names if name not in scored]
+    if failed and scored and options.format == "text":  # a table that is kept must not look like that of all
+        print(f"{len(scored)} of {len(pairing.names)} tracks; failed: {listed(failed)}")
+    if failed:
+        print(f"{len(failed)} of {len(pairing.names)} failed", file=sys.stderr)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import threading
+from collections import deque
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from dspsep import InputError, evaluate_folders, get_num_threads, load
 from dspsep.batch import _scoring, _workers
 from dspsep.batch._pairing import TrackFiles
 from dspsep.batch._scoring import Evaluation, Scored
+from dspsep.batch.evaluation import prepared
+from dspsep.data import _isolated
 from dspsep.metrics import MIREX, BSSEval, ScaleInvariant, Scores, evaluate
 from dspsep.metrics.protocols import named_protocols
 
@@ -100,8 +104,10 @@ def test_a_tree_is_scored_track_by_track_in_order(tree):
     assert found.scores.sources == SOURCES
     alone = evaluate_folders(tree[0] / "z", tree[1] / "z", FAST).scores
     assert alone.tracks[0] == found.scores.tracks[2]
-    # Every track has a mixture, a residual and a record; the manifest lies in no folder of a track.
-    assert found.ignored == ("mixtures (3)", "residuals (3)", "files that are no audio (3)")
+    # Every track has a mixture, a residual and a record, which is read; the manifest is in no track's folder.
+    assert found.ignored == ("mixtures (3)", "residuals (3)")
+    (tree[1] / "z/cover.jpg").write_bytes(b"")
+    assert "files that are no audio (1)" in evaluate_folders(*tree, FAST).ignored
 
 
 @pytest.mark.core
@@ -139,6 +145,162 @@ def test_names_that_differ_are_given(one):
     mapped = evaluate_folders(true, made, FAST, mapping={"vocals": "voice"}).scores
     assert mapped.tracks[0].estimates == ("bass", "drums", "voice")
     assert mapped["vocals"] == whole["vocals"]
+
+
+def test_estimates_may_add_up(one):
+    true, made = one
+    total = load(made / "drums.wav")[0] + load(made / "vocals.wav")[0]
+    whole = evaluate_folders(true, made, FAST).scores
+    write(made / "other.wav", total - sounds(3)["bass"])
+    write(made / "rest.wav", sounds(3)["bass"])
+    for folder in (true, made):
+        (folder / "vocals.wav").unlink()
+    write(true / "drums.wav", sounds(0)["drums"] + sounds(0)["vocals"])
+    for parts in (["other", "rest"], deque(["other", "rest"])):
+        (track,) = evaluate_folders(true, made, FAST, mapping={"drums": parts}).scores.tracks
+        assert track.estimates == ("bass", "other + rest")
+    write(made / "drums.wav", total)
+    (expected,) = evaluate_folders(true, made, FAST).scores.tracks
+    np.testing.assert_allclose(track.values, expected.values, atol=1e-4)
+    assert whole.sources == SOURCES
+    assert "none called 'none'" in failure(
+        evaluate_folders(true, made, FAST, mapping={"drums": ["other", "none"]})
+    )
+    assert evaluate_folders(true, made, FAST, mapping={}, permutation=True).failures == {}
+
+
+def test_sums_travel_to_other_processes(tree):
+    mapping = {"bass": deque(["bass", "drums"])}
+    one, two = (evaluate_folders(*tree, FAST, mapping=mapping, n_jobs=n).scores for n in (1, 2))
+    assert one == two
+    assert one.tracks[0].estimates[0] == "bass + drums"
+
+
+def record(folder, content):
+    text = content if isinstance(content, str) else json.dumps(content)
+    (folder / "provenance.json").write_text(text)
+
+
+def test_the_gain_of_files_is_undone(one):
+    true, made = one
+    references, estimates = ({name: load(folder / f"{name}.wav")[0] for name in SOURCES} for folder in one)
+    names = {"bass": "bass.wav", "drums": "drums.wav", "vocals": "vocals.flac"}
+    gain = 0.25
+    for name in ("bass", "drums"):
+        write(made / f"{name}.wav", gain * estimates[name])
+    record(made, {"gain": gain, "files": names})
+    # What is there is vocals.wav, and the record says nothing of it.
+    (track,) = evaluate_folders(true, made, "mdx").scores.tracks
+    (expected,) = evaluate(references, estimates, RATE, "mdx").tracks
+    np.testing.assert_array_equal(track.values, expected.values)
+    assert track.details["gains_undone"] == {"bass": gain, "drums": gain}
+    (made / "provenance.json").unlink()
+    (track,) = evaluate_folders(true, made, "mdx").scores.tracks
+    assert "gains_undone" not in track.details
+    assert track.values[0, 0, 0] < expected.values[0, 0, 0] - 3
+
+
+FILES = {name: f"{name}.wav" for name in SOURCES}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "no JSON",
+        "[" * 100_000,
+        "[]",
+        '{"gain": 0.5}',
+        {"gain": 0.5, "files": list(FILES.values())},
+        {"gain": 0.5, "files": dict.fromkeys(SOURCES, 3)},
+        {"gain": 0.5, "files": {"bass": ["bass.wav"]}},
+        {"gain": 0.5, "files": {"bass": "elsewhere/bass.wav"}},
+        {"gain": "0.5", "files": FILES},
+        {"gain": math.nan, "files": FILES},
+        {"gain": 10**400, "files": FILES},
+        {"gain": 1e-320, "files": FILES},
+        {"gain": -0.5, "files": FILES},
+        {"gain": 2.0, "files": FILES},
+        {"gain": None, "files": FILES},
+        {"gain": 0.5, "files": FILES, "long": "x" * 2**20},
+    ],
+)
+def test_records_that_make_no_sense_are_ignored(one, content):
+    record(one[1], content)
+    (track,) = evaluate_folders(*one, "mdx").scores.tracks
+    assert "gains_undone" not in track.details
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_records_that_are_pipes_are_not_waited_for(one):
+    os.mkfifo(one[1] / "provenance.json")
+    writer = os.open(one[1] / "provenance.json", os.O_RDWR)  # so that whoever reads need not wait to begin
+    os.write(writer, json.dumps({"gain": 0.5, "files": FILES}).encode())
+    end = threading.Timer(5.0, os.close, [writer])
+    end.start()
+    (track,) = evaluate_folders(*one, "mdx").scores.tracks
+    assert "gains_undone" not in track.details
+    end.cancel()
+    end.join()
+    os.close(writer)
+
+
+def test_mixtures_are_mixtures_in_any_case(one, tmp_path):
+    true, made = one
+    write(true / "Mixture.wav", sum(sounds(0).values()))
+    write(made / "MIX.wav", sum(sounds(0).values()))
+    found = evaluate_folders(true, made, MIREX(n_taps=8))
+    assert found.scores.sources == SOURCES
+    assert found.scores.tracks[0].details["mixture"] == "a file"
+    assert found.ignored == ("mixtures (2)",)
+    # The name that separating it gives.
+    (tmp_path / "a/song").parent.mkdir()
+    true.rename(tmp_path / "a/song")
+    (tmp_path / "b").mkdir()
+    made.rename(tmp_path / "b/song-Mixture")
+    assert evaluate_folders(tmp_path / "a", tmp_path / "b", FAST).scores.n_tracks == 1
+    write(tmp_path / "a/song/mixture.flac", sounds(0)["bass"], subtype="PCM_16")
+    assert "several called 'mixture'" in failure(evaluate_folders(tmp_path / "a", tmp_path / "b", FAST))
+
+
+def test_progress_ends_at_its_end(one):
+    true, made = one
+    write(true / "mix.wav", sum(sounds(0).values()))
+    for protocol, n_files in ((MIREX(n_taps=8), 7), (ScaleInvariant(), 6)):
+        job, pairing = prepared(
+            true, made, protocol, sources=None, mapping=None, permutation=False, pad=False, isolate=False
+        )
+        seen = []
+        job.do(pairing.tracks[0], seen.append)
+        read = [(now.iteration, now.n_iterations) for now in seen if now.stage == "read"]
+        assert read == [(k + 1, n_files) for k in range(n_files)]
+
+
+def test_where_else_the_tracks_may_be(tree, tmp_path):
+    true, made = tree
+    (tmp_path / "sep").mkdir()
+    made.rename(tmp_path / "sep/hpss")
+    with pytest.raises(InputError, match=r"did you mean '.*sep.*hpss'\?"):
+        evaluate_folders(true, tmp_path / "sep")
+
+
+def test_files_without_folders_of_their_own_are_explained(tree, tmp_path):
+    true, _ = tree
+    flat = tmp_path / "flat"
+    write(flat / "z_vocals.wav", sounds(0)["vocals"])
+    with pytest.raises(InputError) as error:
+        evaluate_folders(true, flat)
+    said = str(error.value)
+    assert "with audio in the folder itself. Tracks are matched by the names of their folders: put" in said
+    make(true, sounds(0))
+    found = evaluate_folders(true, tree[1], FAST)
+    assert found.failures["."] == "estimates must be there for every track; got none in the folder itself."
+    (flat / "z_vocals.wav").rename(flat / "vocals.wav")
+    make(flat / "z", sounds(2, n_samples=RATE))
+    (true / "bass.wav").rename(true / "mix.wav")
+    for name in SOURCES[1:]:
+        (true / f"{name}.wav").unlink()
+    assert "tracks without references: the folder itself" in evaluate_folders(true, flat, FAST).ignored
 
 
 def test_a_mixture_can_be_scored_as_an_estimate(one):
@@ -202,7 +364,11 @@ def test_the_set_of_sources_can_be_chosen_and_is_stored(tree):
     assert "references 'drums' of 3 tracks" in found.ignored
     everything = evaluate_folders(true, made, FAST).scores
     assert found.scores.value("bass", "SI-SIR", "z") != everything.value("bass", "SI-SIR", "disc 1/a")
-    assert "none called 'choir'" in evaluate_folders(true, made, FAST, sources=["choir"]).failures["z"]
+    # What is made of a reference that is left out is left out, too, and not in silence.
+    assert "estimates 'drums' of 2 tracks" in found.ignored
+    write(true / "z/choir.wav", sounds(0, n_samples=RATE)["bass"])
+    found = evaluate_folders(true, made, FAST, sources=iter(["bass", "choir"]))
+    assert "none called 'choir'" in found.failures["b song"]
 
 
 def test_a_track_of_other_sources_is_no_comparison(tree):
@@ -275,7 +441,9 @@ def test_lengths_are_fitted_if_that_is_asked_for(one):
     write(made / "drums.wav", cut[:, :-100])
     write(made / "bass.wav", np.pad(load(made / "bass.wav")[0], [(0, 0), (0, 50)]))
     assert "--pad" in failure(evaluate_folders(true, made, FAST))
-    assert evaluate_folders(true, made, FAST, pad=True).scores == whole
+    (track,) = evaluate_folders(true, made, FAST, pad=True).scores.tracks
+    assert track.details["padded"] == {"bass": -50, "drums": 100}
+    np.testing.assert_array_equal(track.values, whole.tracks[0].values)
     # References are what the length is taken from: they are not fitted.
     write(true / "drums.wav", load(true / "drums.wav")[0][:, :-1])
     assert "of 16000 samples" in failure(evaluate_folders(true, made, FAST, pad=True))
@@ -289,9 +457,19 @@ def test_damaged_files_and_numbers_that_are_none(tree):
     write(made / "b song/bass.wav", broken)
     found = evaluate_folders(true, made, FAST)
     assert list(found.failures) == ["b song", "z"]
-    assert "finite" in found.failures["b song"]
+    said = (
+        f"{str(made / 'b song/bass.wav')!r} must be a file of finite samples; got NaN or infinity, first in"
+    )
+    assert found.failures["b song"].startswith(said)
     assert "path must be" in found.failures["z"]
     assert str(made / "z/bass.wav") in found.failures["z"]
+
+
+def test_settings_are_not_taken_for_files(one, monkeypatch):
+    monkeypatch.setattr(_isolated, "limited", lambda: False)
+    assert failure(evaluate_folders(*one, FAST, isolate=True)).startswith(
+        "isolate must be False on this system"
+    )
 
 
 def test_truncated_files_are_scored_and_told(one):
@@ -360,6 +538,18 @@ def test_what_is_hidden_or_linked_is_passed_over(tree):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"sources": 5}, "sources must be different names"),
+        ({"sources": [["a"]]}, "sources must be different names"),
+        ({"sources": {"bass", "drums"}}, "sources must be different names"),
+        ({"sources": ["bass", "choir"]}, "sources must be names of references that some track has"),
+        ({"sources": ["bass", "Mixture"]}, "sources must be names of references other than the mixture"),
+        ({"mapping": 5}, "mapping must be a mapping of names"),
+        ({"mapping": {3: "bass"}}, "mapping must be a mapping of names"),
+        ({"mapping": {"bass": []}}, "mapping must be to a name or to a sequence of names"),
+        ({"mapping": {"bass": ["drums", 3]}}, "mapping must be to a name or to a sequence of names"),
+        ({"permutation": "no"}, "permutation must be True or False; got 'no'"),
+        ({"pad": 1}, "pad must be True or False"),
+        ({"isolate": None}, "isolate must be True or False"),
         ({"reference_dir": 3}, "reference_dir must be the path of a folder; got int"),
         ({"reference_dir": "nothing"}, "reference_dir must be an existing folder; got 'nothing'"),
         ({"estimate_dir": "bad\0name"}, "estimate_dir must be an existing folder"),
@@ -368,7 +558,7 @@ def test_what_is_hidden_or_linked_is_passed_over(tree):
         ({"sources": []}, "sources must be different names"),
         ({"sources": ["bass", "bass"]}, "sources must be different names"),
         ({"mapping": {"choir": "bass"}}, "mapping must be of references that are scored"),
-        ({"mapping": {"bass": 3}}, "mapping must be a mapping of names"),
+        ({"mapping": {"bass": 3}}, "mapping must be to a name or to a sequence of names"),
         ({"mapping": {"bass": "drums"}, "permutation": True}, "mapping must be None where permutation=True"),
         ({"n_jobs": 0}, "n_jobs must be an integer"),
     ],
@@ -387,7 +577,9 @@ def test_folders_without_anything_to_score(one, tmp_path):
         evaluate_folders(empty, made)
     write(empty / "deep/bass.wav", sounds(0)["bass"])
     (empty / "mixture.wav").unlink()
-    with pytest.raises(InputError, match=r"estimate_dir must be a folder .* with 'deep'\. Tracks are"):
+    with pytest.raises(
+        InputError, match=r"estimate_dir must be a folder .* with audio in 'deep'\. Tracks are"
+    ):
         evaluate_folders(true, empty)
 
 
@@ -405,8 +597,14 @@ class _Own(ScaleInvariant):
     """A protocol that no other process knows."""
 
 
-def test_protocols_of_ones_own_are_for_one_process(tree):
-    own = _Own()
+class _OwnName(ScaleInvariant):
+    """A protocol of a name that no other process knows."""
+
+    name = "own"
+
+
+@pytest.mark.parametrize("own", [_Own(), _OwnName()])
+def test_protocols_of_ones_own_are_for_one_process(tree, own):
     assert evaluate_folders(*tree, own).scores.n_tracks == 3
     with pytest.raises(InputError, match="n_jobs must be 1 for a protocol of your own"):
         evaluate_folders(*tree, own, n_jobs=2)
@@ -427,3 +625,19 @@ def test_a_crash_takes_one_track(tree, monkeypatch):
     assert [track.track for track in found.scores.tracks] == ["b song", "z"]
     assert found.failures["disc 1/a"].startswith("its process ended with status 7")
     assert isinstance(found.scores, Scores)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_scores_that_are_too_large_to_travel_are_one_track_less(tree, monkeypatch):
+    small = "import dspsep.metrics._scores_json as s\ns._MAX_LENGTH = 3000\n"
+    before = "from dspsep.batch._worker import main"
+    code = _workers._CODE.replace("; from", "\nfrom").replace(before, small + before)
+    monkeypatch.setattr(_workers, "_CODE", code)
+    long = sounds(1, n_samples=4 * RATE)
+    make(tree[0] / "disc 1/a", long, "flac")
+    make(tree[1] / "disc 1/a", spoilt(long))
+    found = evaluate_folders(*tree, ScaleInvariant(window_seconds=0.2), n_jobs=2)
+    assert list(found.failures) == ["disc 1/a"]
+    assert "at most 3000 characters of JSON" in found.failures["disc 1/a"]
+    assert "One job at a time" in found.failures["disc 1/a"]
+    assert found.scores.n_tracks == 2

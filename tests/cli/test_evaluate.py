@@ -17,9 +17,9 @@ import pytest
 import soundfile
 
 from dspsep import HPSS, STFT, evaluate_folders, load
-from dspsep.cli import _evaluate, main
+from dspsep.cli import _evaluate, _evaluation, main
 from dspsep.data import _isolated, _reading
-from dspsep.metrics import BSSEval, Scores, si_sdr
+from dspsep.metrics import BSSEval, Scores, _scores_json, si_sdr
 from dspsep.metrics.protocols import named_protocols
 from tests.batch.test_evaluation import RATE, SOURCES, make, sounds, spoilt, write
 from tests.cases import case_names, real_case
@@ -102,6 +102,155 @@ def test_results_are_replaced_only_if_that_is_asked_for(one, tmp_path, capsys):
         assert file.read_text() != "mine"
 
 
+def test_what_came_to_be_there_meanwhile_is_left_as_it_is(tree, tmp_path, monkeypatch, capsys):
+    (tmp_path / "m").mkdir()
+    targets = {"--json": "s.json", "--csv": "s", "--museval": "m"}
+    files = [tmp_path / name for name in ("s.json", "s", "m/sub/a.json", "s-1")]
+    shown = _evaluation._shown
+
+    def late(*given):
+        for file in files:
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("of somebody else")
+        return shown(*given)
+
+    monkeypatch.setattr(_evaluation, "_shown", late)
+    options = [part for option, name in targets.items() for part in (option, tmp_path / name)]
+    assert evaluate(*tree, *FAST, *options) == 1
+    assert all(file.read_text() == "of somebody else" for file in files)
+    said = capsys.readouterr().err
+    assert f"dspsep: --csv: {str(tmp_path / 's')!r} came to be there meanwhile" in said
+    assert f"The scores are in {str(tmp_path / 's-2')!r}: rename one of the two." in said
+    scores = evaluate_folders(*tree, "scale_invariant").scores
+    assert Scores.from_json((tmp_path / "s-1.json").read_bytes()) == scores
+    assert (tmp_path / "s-2").read_text() == scores.to_csv()
+    names = sorted(path.relative_to(tmp_path / "m").as_posix() for path in (tmp_path / "m").rglob("*.json"))
+    assert names == ["b.json", "sub/a-1.json", "sub/a.json"]
+    assert not list(tmp_path.rglob(".dspsep-*"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_what_is_no_file_is_not_replaced(one, tmp_path, capfd, overwrite):
+    pipe, nowhere, device = tmp_path / "pipe", tmp_path / "nowhere", tmp_path / "device"
+    os.mkfifo(pipe)
+    nowhere.symlink_to(tmp_path / "none")
+    device.symlink_to(os.devnull)
+    for target in (pipe, nowhere, device, "/dev/null", "/dev/stdout", "/dev/stderr"):
+        assert evaluate(*one, *FAST, "--json", target, *overwrite) == 2
+        said = capfd.readouterr().err
+        assert f"--json must be the name of a file; got {str(target)!r}, which is a pipe, a device" in said
+        assert "--overwrite" not in said
+    assert pipe.is_fifo()
+    assert nowhere.is_symlink()
+    assert device.is_char_device()
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_file_that_is_printed_to_is_not_replaced(one, tmp_path):
+    for target in ("/dev/stdout", tmp_path / "printed"):
+        with (tmp_path / "printed").open("w") as printed:
+            command = [
+                sys.executable,
+                "-m",
+                "dspsep",
+                "evaluate",
+                *one,
+                *FAST,
+                "--overwrite",
+                "--csv",
+                target,
+            ]
+            done = subprocess.run(command, stdout=printed, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 2
+        assert "or where output goes already" in done.stderr
+
+
+def test_through_a_link_the_file_is_replaced_that_it_points_to(one, tmp_path, capsys):
+    there = tmp_path / "elsewhere/s.csv"
+    there.parent.mkdir()
+    there.write_text("before")
+    link = tmp_path / "s.csv"
+    try:
+        link.symlink_to(there)
+    except OSError:
+        pytest.skip("no symbolic links here")
+    assert evaluate(*one, *FAST, "--csv", link) == 2
+    assert evaluate(*one, *FAST, "--csv", link, "--overwrite") == 0
+    assert link.is_symlink()
+    assert there.read_text() == evaluate_folders(*one, "scale_invariant").scores.to_csv()
+
+
+def test_tracks_whose_files_would_be_the_folders_of_others(tmp_path, capsys):
+    sources = sounds(0, ["a", "b"], n_samples=RATE)
+    for track in ("A", "a.JSON/B"):
+        make(tmp_path / "true" / track, sources)
+        make(tmp_path / "made" / track, sources)
+    assert evaluate(tmp_path / "true", tmp_path / "made", *FAST, "--museval", tmp_path / "m") == 2
+    said = capsys.readouterr()
+    assert "--museval must be of files none of which is the folder of another; got " in said.err
+    assert f"beside the file {str(tmp_path / 'm/A.json')!r}" in said.err
+    assert said.out == ""
+    assert not (tmp_path / "m").exists()
+
+
+def test_folders_are_made_when_there_is_something_to_write(one, tmp_path, monkeypatch, capsys):
+    target = tmp_path / "m/n"
+    original = _evaluation._scores
+
+    def ended(*given):
+        assert not target.parent.exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_evaluation, "_scores", ended)
+    assert evaluate(*one, *FAST, "--museval", target) == 130
+    assert not target.parent.exists()
+    monkeypatch.setattr(_evaluation, "_scores", original)
+
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert evaluate(*one, *FAST, "--museval", target) == 1
+    said = capsys.readouterr().err
+    assert f"--museval: {str(target / 'true.json')!r} was not written: No space left on device" in said
+    assert not target.parent.exists()
+
+
+def test_what_a_killed_process_left_is_removed(one, tmp_path, capsys):
+    left = tmp_path / ".dspsep-0123456789abcdef.part"
+    left.write_text("half of it")
+    other = tmp_path / ".dspsep-notes"
+    other.write_text("mine")
+    assert evaluate(*one, *FAST, "--csv", tmp_path / "s.csv") == 0
+    assert not left.exists()
+    assert other.exists()
+
+
+def test_scores_too_large_for_json_are_written_otherwise(one, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(_scores_json, "_MAX_LENGTH", 100)
+    files = ["--json", tmp_path / "s.json", "--csv", tmp_path / "s.csv", "--museval", tmp_path / "m"]
+    assert evaluate(*one, *FAST, *files, "-f", "json") == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "dspsep: nothing can be printed as json: tracks must be at most 100 characters" in said.err
+    assert f"dspsep: --json: {str(tmp_path / 's.json')!r} was not written: tracks must be at most" in said.err
+    assert not (tmp_path / "s.json").exists()
+    assert (tmp_path / "s.csv").read_text() == evaluate_folders(*one, "scale_invariant").scores.to_csv()
+    assert (tmp_path / "m/true.json").exists()
+
+
+def test_a_plus_adds_unless_it_is_in_a_name(one, tmp_path, capsys):
+    command = [*one, *FAST, "--sources", "bass", "--map", "bass=bass+drums", "-f", "json"]
+    estimates = []
+    for turn in range(2):
+        assert evaluate(*command) == 0
+        estimates += Scores.from_json(capsys.readouterr().out).tracks[0].estimates
+        if not turn:
+            write(tmp_path / "made/bass+drums.wav", sounds(0, n_samples=RATE)["bass"])
+    assert estimates == ["bass + drums", "bass+drums"]
+
+
 def test_what_cannot_be_written_leaves_what_was_there(one, tmp_path, monkeypatch, capsys):
     target = tmp_path / "s.json"
     target.write_text("before")
@@ -146,7 +295,12 @@ def test_what_cannot_be_written_leaves_what_was_there(one, tmp_path, monkeypatch
         (["--map", "bass"], "--map must be REFERENCE=ESTIMATE; got 'bass'"),
         (["--map", "bass=a", "--map", "bass=b"], "--map must be one estimate for each reference"),
         (["--map", "choir=bass"], "mapping must be of references that are scored"),
-        (["--map", "bass=drums", "--permutation"], "mapping must be None where permutation=True"),
+        (["--map", "bass=drums", "--permutation"], "--map must be left out with --permutation"),
+        (["--sources", "choir"], "sources must be names of references that some track has"),
+        (["--json", "made/new", "--csv", "made/NEW/x"], "--csv must be in a folder that is there"),
+        (["--json", "true/bass.wav/x"], "--json must be in a folder that is there"),
+        (["--museval", "m", "--json", "m"], "--museval must be of files none of which is the folder of"),
+        (["--sources", "mixture"], "sources must be names of references other than the mixture"),
         (["-j", "0"], "--jobs must be an integer"),
     ],
 )
@@ -177,6 +331,7 @@ def test_a_failed_track_is_told_and_the_rest_is_written(tree, tmp_path, capsys):
     assert "dspsep: c: references must be the same for all tracks" in said.err
     assert said.err.endswith("2 of 3 failed\n")
     assert "SI-SDR" in said.out
+    assert said.out.endswith("\n1 of 3 tracks; failed: 'c', 'sub/a'\n")
     assert [track.track for track in Scores.from_json(target.read_bytes()).tracks] == ["b"]
 
 
@@ -216,7 +371,7 @@ def test_options_reach_the_scores(one, tmp_path, capsys):
     more = ["--map", "vocals=voice", "--sources", "vocals, bass", "-p", "silence=strict"]
     assert evaluate(*one, *FAST, *more, "--json", target) == 0
     said = capsys.readouterr()
-    assert said.out.endswith("\nNot scored: residuals (1); references 'drums'\n")
+    assert said.out.endswith("\nNot scored: residuals (1); references 'drums'; estimates 'drums'\n")
     (track,) = Scores.from_json(target.read_bytes()).tracks
     assert track.estimates == ("voice", "bass")
     assert track.protocol["sources"] == ("vocals", "bass")
@@ -340,13 +495,35 @@ def test_a_real_separation_written_by_separate(tmp_path, capsys):
     capsys.readouterr()
     target = tmp_path / "s.json"
     assert evaluate(tmp_path / "true", tmp_path / "out/hpss", "--json", target, "-p", "n_taps=64") == 0
-    assert "Not scored: files that are no audio (1)" in capsys.readouterr().out
+    assert "Not scored" not in capsys.readouterr().out
     scores = Scores.from_json(target.read_bytes())
     assert scores.tracks[0].track == "song"
     separated = HPSS().separate(case.mixture[:, part], case.sample_rate)
     assert set(scores.sources) == set(separated)
     assert scores["percussive", "SDR"] > -5
     assert scores["harmonic", "SDR"] > -5
+
+
+@pytest.mark.parametrize(
+    ("template", "before"), [("{track}/{source}.{ext}", ""), ("{track}_{source}.{ext}", "a_")]
+)
+def test_the_level_of_stems_that_would_clip_is_that_of_the_separation(tmp_path, capsys, template, before):
+    loud = {name: 9 * audio for name, audio in sounds(0, ["harmonic", "percussive"], n_samples=RATE).items()}
+    make(tmp_path / "true/a", loud)
+    mixture = write(tmp_path / "a.wav", sum(loud.values()))
+    values = []
+    for form in ("flac", "wav"):
+        out = tmp_path / form
+        how = ["-f", form, "-o", str(out), "--filename", template, "-p", "n_fft=256", "-q"]
+        assert main(["separate", str(mixture), *how]) == 0
+        made = out / "hpss" if before else out / "hpss/a"
+        capsys.readouterr()
+        names = [part for name in loud for part in ("--map", f"{name}={before}{name}")]
+        assert evaluate(tmp_path / "true/a", made, "--protocol", "mdx", *names, "-f", "json") == 0
+        (track,) = Scores.from_json(capsys.readouterr().out).tracks
+        values.append(track.values)
+        assert ("gains_undone" in track.details) is (form == "flac")
+    np.testing.assert_allclose(*values, atol=1e-3)
 
 
 def test_mixtures_that_have_one_name_are_told_apart_by_the_manifest(tree, tmp_path, capsys):
