@@ -22,8 +22,11 @@ _RANGE = 2.0**400
 
 def named_signals(
     references: Any, estimates: Any, mapping: Mapping[str, str | Sequence[str]] | None, permutation: bool
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return references and estimates by name; under the names of the references, but for permutations."""
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Return references by name, and the estimates that each estimate is the sum of, mostly one.
+
+    The latter are under the names of the references, but for permutations.
+    """
     true, made = _several("references", references), _several("estimates", estimates)
     _check_mapping(mapping, true)
     if not permutation:
@@ -33,7 +36,7 @@ def named_signals(
         raise InputError("mapping", "None where permutation=True", got, "It is one or the other.")
     if len(made) < len(true):
         raise InputError("estimates", f"at least as many as the {len(true)} references", len(made))
-    return true, made
+    return true, {name: {name: audio} for name, audio in made.items()}
 
 
 def _several(argument: str, sources: Any) -> dict[str, Any]:
@@ -58,9 +61,8 @@ def estimates_for(name: str, mapping: Mapping[str, str | Sequence[str]] | None) 
 
 def _matched(
     true: dict[str, Any], made: dict[str, Any], mapping: Mapping[str, str | Sequence[str]] | None
-) -> dict[str, Any]:
-    """Return the estimate of each reference, under the name of the reference."""
-    _check_mapping(mapping, true)
+) -> dict[str, dict[str, Any]]:
+    """Return the estimates of each reference, under the name of the reference."""
     wanted = {name: estimates_for(name, mapping) for name in true}
     missing = [estimate for chosen in wanted.values() for estimate in chosen if estimate not in made]
     if missing:
@@ -71,7 +73,7 @@ def _matched(
             "Rename them, say which are meant (mapping={reference: estimate} or {reference: [one, two]}), or "
             "pass permutation=True if the method cannot know which source is which.",
         )
-    return {name: _sum([(estimate, made[estimate]) for estimate in wanted[name]]) for name in true}
+    return {name: {estimate: made[estimate] for estimate in wanted[name]} for name in true}
 
 
 def _check_mapping(mapping: object, true: dict[str, Any]) -> None:
@@ -88,14 +90,15 @@ def _check_mapping(mapping: object, true: dict[str, Any]) -> None:
             raise InputError("mapping", "to a name or to a sequence of names", repr(chosen)[:60])
 
 
-def _sum(parts: list[tuple[str, Any]]) -> Any:
-    """Return the sum of estimates in double precision; a single one as it is."""
+def _sum(parts: dict[str, Any]) -> tuple[str, Any]:
+    """Return the sum of estimates in double precision, and what errors call it; a single one as it is."""
     if len(parts) == 1:
-        return parts[0][1]
-    signals = alike((f"estimates[{name!r}]", audio) for name, audio in parts)
+        return next(iter(parts.items()))
+    signals = alike(parts.items())
     exponent = scaling(max(signal.peak for signal in signals))
     total = Stack(signals, exponent).summed("sum").array
-    return total if _backend.as_array(*parts[0]).ndim == 2 else total[0, :]
+    mono = _backend.as_array(*next(iter(parts.items()))).ndim == 1
+    return " + ".join(parts), total[0, :] if mono else total
 
 
 def _listed(names: Any) -> str:
@@ -103,20 +106,22 @@ def _listed(names: Any) -> str:
 
 
 def task_of(
-    true: dict[str, Any], made: dict[str, Any], mixture: object, rate: float, pad: bool
+    true: dict[str, Any], made: dict[str, dict[str, Any]], mixture: object, rate: float, pad: bool
 ) -> tuple[Task, dict[str, int]]:
     """Return what is to be done, and the samples that were added to estimates."""
     references = [(f"references[{name!r}]", audio) for name, audio in true.items()]
-    estimates = [(f"estimates[{name!r}]", audio) for name, audio in made.items()]
+    parts = [
+        {f"estimates[{name!r}]": audio for name, audio in summands.items()} for summands in made.values()
+    ]
     padded: dict[str, int] = {}
     if pad:
         like = _backend.as_array(*references[0])
         _audio.check_shape(references[0][0], like)
-        fitted = [(name, _fitted(name, audio, like)) for name, audio in estimates]
-        for short, (name, audio) in zip(made, estimates, strict=True):
-            missing = like.shape[-1] - _backend.as_array(name, audio).shape[-1]
-            padded.update({short: missing} if missing else {})
-        estimates = fitted
+        for summands in made.values():
+            lengths = {name: _backend.as_array(name, audio).shape[-1:] for name, audio in summands.items()}
+            padded.update({name: like.shape[-1] - n for name, (n,) in lengths.items() if n != like.shape[-1]})
+        parts = [{name: _fitted(name, audio, like) for name, audio in each.items()} for each in parts]
+    estimates = [_sum(summands) for summands in parts]
     whole = [] if mixture is None else [("mixture", mixture)]
     signals = alike([*references, *estimates, *whole])
     loudest = max(signal.peak for signal in signals)

@@ -300,6 +300,12 @@ def test_estimates_add_up() -> None:
     assert found.tracks[0].estimates == ("vocals", "two + one")
     mono = [{name: audio[0] for name, audio in each.items()} for each in (references, halves)]
     assert np.isfinite(evaluate(*mono, RATE, MDX(), mapping={"drums": ["one", "two"]})["drums", "uSDR"])
+    short_one = {**halves, "one": halves["one"][:, :-7]}
+    fitted = evaluate(references, short_one, RATE, MDX(), mapping={"drums": ["one", "two"]}, pad=True)
+    assert dict(fitted.tracks[0].details["padded"]) == {"one": 7}
+    with pytest.raises(InputError) as error:
+        evaluate(references, short_one, RATE, MDX(), mapping={"drums": ["two", "one"]})
+    assert error.value.name == "estimates['one']"
     for wrong in ({"drums": []}, {"drums": 3}, {"drums": ["one", 2]}):
         with pytest.raises(InputError) as error:
             evaluate(references, halves, RATE, mapping=wrong)
