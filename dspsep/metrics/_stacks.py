@@ -29,17 +29,17 @@ class Stack:
 
     @property
     def n_channels(self) -> int:
-        """Of each signal."""
+        """The channels of each signal."""
         return int(self.signals[0].array.shape[0])
 
     @property
     def n_rows(self) -> int:
-        """Channels in all."""
+        """The channels of all signals together."""
         return len(self.signals) * self.n_channels
 
     @property
     def n_samples(self) -> int:
-        """Of each signal."""
+        """The samples of each signal."""
         return int(self.signals[0].array.shape[1])
 
     @property

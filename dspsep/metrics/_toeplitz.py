@@ -60,15 +60,15 @@ class BlockToeplitz:
         ``blocks[s, m, i, j]`` is the sum of ``x_i[t + m] x_j[t]`` over t, in double precision. Several
         systems of one size are factored side by side, which costs hardly more than one if they are small.
 
-    Notes
-    -----
-    Signals are scaled to unit energy first, so that a quiet one counts as much as a loud one, and `LOADING`
-    is added to the diagonal. A silent signal gets a filter of zeros.
-
     Attributes
     ----------
     loading : float
         What was added to the diagonal, as a part of each signal's energy.
+
+    Notes
+    -----
+    Signals are scaled to unit energy first, so that a quiet one counts as much as a loud one, and `LOADING`
+    is added to the diagonal. A silent signal gets a filter of zeros.
 
     Memory: the factor, (n_delays · n_signals)² doubles for each system.
     """
@@ -87,6 +87,8 @@ class BlockToeplitz:
             try:
                 self._factor = _factor(scaled)
             except np.linalg.LinAlgError:
+                if self.loading > 1:  # then it is not a matrix of inner products
+                    raise
                 self.loading *= _STEP
             else:
                 break
