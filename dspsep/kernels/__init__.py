@@ -75,11 +75,14 @@ class Kernels(Protocol):
         without `with_loss`. For beta <= 0 all values must be above 0.
         """
 
-    def coordinate_sweeps(self, numerator: Array, gram: Array, factor: Array, n_sweeps: int) -> Array:
+    def coordinate_sweeps(
+        self, numerator: Array, gram: Array, factor: Array, kept: Array | None, n_sweeps: int
+    ) -> Array:
         """Return a non-negative factor (n_components, n) after sweeps of exact updates, row by row.
 
         Each row in turn minimises ``sum(factor * (gram @ factor)) / 2 - sum(numerator * factor)`` with the
-        other rows as they are by then. `gram` is symmetric; rows whose diagonal in it is 0 stay.
+        other rows as they are by then. `gram` is symmetric; rows whose diagonal in it is 0 stay, and so does
+        what `kept`, of the shape of `factor`, says.
         """
 
     def cross_spectra(self, left: Array, right: Array) -> Array:

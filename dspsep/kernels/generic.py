@@ -140,20 +140,21 @@ def divergence_terms(
     return values * (denominator / model), denominator, loss
 
 
-def coordinate_sweeps(numerator: Array, gram: Array, factor: Array, n_sweeps: int) -> Array:
+def coordinate_sweeps(
+    numerator: Array, gram: Array, factor: Array, kept: Array | None, n_sweeps: int
+) -> Array:
     """See `dspsep.kernels.Kernels.coordinate_sweeps`."""
     xp = _backend.namespace(numerator, gram, factor)
-    n_components = factor.shape[0]
     for _ in range(n_sweeps):
-        for k in range(n_components):
+        for k in range(factor.shape[0]):
             own = gram[k : k + 1, k : k + 1]
             used = own > 0
+            old = factor[k : k + 1, :]
             step = (numerator[k : k + 1, :] - gram[k : k + 1, :] @ factor) / xp.where(
                 used, own, xp.ones_like(own)
             )
-            row = xp.where(
-                used, xp.maximum(factor[k : k + 1, :] + step, xp.zeros_like(step)), factor[k : k + 1, :]
-            )
+            stays = ~used if kept is None else ~used | kept[k : k + 1, :]
+            row = xp.where(stays, old, xp.maximum(old + step, xp.zeros_like(step)))
             factor = xp.concat([factor[:k, :], row, factor[k + 1 :, :]], axis=0)
     return factor
 

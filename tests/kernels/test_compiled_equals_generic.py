@@ -58,7 +58,7 @@ def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9
     numerator = (templates @ rng.exponential(size=(40, 12 * n_frames))).astype(dtype)
     factor = rng.exponential(size=numerator.shape).astype(dtype)
     return {
-        "coordinate_sweeps": (numerator, templates @ templates.T, factor, 2),
+        "coordinate_sweeps": (numerator, templates @ templates.T, factor, factor < 0.2, 2),
         "divergence_terms": (whole[0], rival[0] + mask[0], 1e-6, 0.5, True),
         "cross_spectra": (spectra, np.concatenate([spectra[::-1], 2 * spectra])),
         "filter_spectra": (np.swapaxes(spectra, 0, 1)[:5], spectra),

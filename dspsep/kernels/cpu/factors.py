@@ -148,20 +148,34 @@ def _general(
             losses[0] += loss
 
 
-def coordinate_sweeps(numerator: Array, gram: Array, factor: Array, n_sweeps: int) -> Array:
+def coordinate_sweeps(
+    numerator: Array, gram: Array, factor: Array, kept: Array | None, n_sweeps: int
+) -> Array:
     """See `dspsep.kernels.Kernels.coordinate_sweeps`."""
     numerator, gram = readonly(numerator), readonly(gram)
     result = np.array(factor, order="C")
-    jobs = [
-        (numerator[:, start : start + _COLUMNS], gram, n_sweeps, result[:, start : start + _COLUMNS])
-        for start in range(0, result.shape[1], _COLUMNS)
-    ]
+    kept = np.empty((result.shape[0], 0), np.bool_) if kept is None else kept
+    kept = readonly(kept)
+    jobs = []
+    for start in range(0, result.shape[1], _COLUMNS):
+        part = slice(start, start + _COLUMNS)
+        jobs.append((numerator[:, part], gram, kept[:, part], n_sweeps, result[:, part]))
     _parallel.run(_coordinate_sweeps, jobs)
     return result
 
 
+@inlined
+def _replace(row: Array, new: Array, kept: Array) -> None:
+    if kept.size:
+        for i in range(row.size):
+            row[i] = row[i] if kept[i] else new[i]
+    else:
+        for i in range(row.size):
+            row[i] = new[i]
+
+
 @kernel
-def _coordinate_sweeps(numerator: Array, gram: Array, n_sweeps: int, factor: Array) -> None:
+def _coordinate_sweeps(numerator: Array, gram: Array, kept: Array, n_sweeps: int, factor: Array) -> None:
     n_components, n = factor.shape
     zero = factor.dtype.type(0)
     slope = np.empty(n, factor.dtype)
@@ -180,4 +194,5 @@ def _coordinate_sweeps(numerator: Array, gram: Array, n_sweeps: int, factor: Arr
             inverse = 1 / own
             for i in range(n):
                 value = row[i] + slope[i] * inverse
-                row[i] = value if value > zero else zero
+                slope[i] = value if value > zero else zero
+            _replace(row, slope, kept[k])

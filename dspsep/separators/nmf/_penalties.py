@@ -94,7 +94,7 @@ def _neighbours(H: Array, block: slice) -> tuple[Array, Array]:
     before = H[block.start - 1 : block.stop - 1, :] if block.start else None
     if before is None:
         before = xp.concat([none, H[: block.stop - 1, :]], axis=0)
-    after = H[block.start + 1 : block.stop + 1, :]
+    after = H[block.start + 1 : min(block.stop + 1, n_frames), :]
     if block.stop == n_frames:
         after = xp.concat([after, none], axis=0)
     place = xp.arange(block.start, block.stop, device=H.device)

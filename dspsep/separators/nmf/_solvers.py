@@ -192,12 +192,15 @@ def _coordinates(task: Task, V: Array, W: Array, H: Array, progress: _Progress) 
     sweeps = kernels_for(V).coordinate_sweeps
     xp = _backend.namespace(V, W, H)
     l1 = objective.penalties.l1
+    kept_W = _spread(task.fixed_templates, W, rows=True)
+    kept_H = _spread(task.fixed_activations, H, rows=False)
+    kept_H = None if kept_H is None else xp.permute_dims(kept_H, (1, 0))
     moments = collect(objective, V, W, H)
     while not progress.ends(moments.loss, W, H):
         numerator, gram = moments.numerator, cast("Array", moments.gram)
         if l1:
             numerator = numerator - l1 * xp.sum(H, axis=0)[:, None]
-        W = _keeping(task.fixed_templates, W, sweeps(numerator, gram, W, _N_SWEEPS))
+        W = sweeps(numerator, gram, W, kept_W, _N_SWEEPS)
         transposed = xp.permute_dims(W, (1, 0))
         gram = W @ transposed
         updated = xp.empty_like(H)
@@ -205,12 +208,19 @@ def _coordinates(task: Task, V: Array, W: Array, H: Array, progress: _Progress) 
             pull = V[block, :] @ transposed
             if l1:
                 pull = pull - l1 * xp.sum(W, axis=1)[None, :]
+            kept = None if kept_H is None else kept_H[:, block]
             old = xp.permute_dims(H[block, :], (1, 0))
-            new = xp.permute_dims(sweeps(xp.permute_dims(pull, (1, 0)), gram, old, _N_SWEEPS), (1, 0))
-            if task.fixed_activations is not None:
-                fixed = task.fixed_activations
-                new = xp.where(fixed if fixed.ndim == 1 else fixed[block, :], H[block, :], new)
-            updated[block, :] = new
+            new = sweeps(xp.permute_dims(pull, (1, 0)), gram, old, kept, _N_SWEEPS)
+            updated[block, :] = xp.permute_dims(new, (1, 0))
         H = updated
         moments = collect(objective, V, W, H)
     return progress.factors(W, H)
+
+
+def _spread(fixed: Array | None, factor: Array, *, rows: bool) -> Array | None:
+    """Return what is fixed as booleans of the shape of a factor, whose components are its rows or columns."""
+    if fixed is None or fixed.ndim == 2:
+        return fixed
+    xp = _backend.namespace(fixed, factor)
+    spread: Array = xp.broadcast_to(fixed[:, None] if rows else fixed, factor.shape)
+    return spread
