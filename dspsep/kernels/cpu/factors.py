@@ -19,7 +19,7 @@ from dspsep import _parallel
 from dspsep._typing import Array
 from dspsep.kernels.cpu._jit import inlined, kernel, readonly
 
-__all__ = ["coordinate_sweeps", "divergence_terms"]
+__all__ = ["coordinate_sweeps", "divergence_terms", "product", "product_with_transposed"]
 
 # Values, and columns, per unit of work.
 _BLOCK = 2**18
@@ -146,6 +146,18 @@ def _general(
                     term = v[k] ** beta / (beta * less) + plain[k] * (level / beta - v[k] / less)
                 loss += term
             losses[0] += loss
+
+
+def product(left: Array, right: Array) -> Array:
+    """See `dspsep.kernels.Kernels.product`."""
+    result: Array = np.matmul(np.ascontiguousarray(left), np.ascontiguousarray(right))
+    return result
+
+
+def product_with_transposed(left: Array, right: Array) -> Array:
+    """See `dspsep.kernels.Kernels.product_with_transposed`."""
+    result: Array = np.matmul(np.ascontiguousarray(left), np.ascontiguousarray(right).T)
+    return result
 
 
 def coordinate_sweeps(

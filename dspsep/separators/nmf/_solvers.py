@@ -8,7 +8,7 @@ It does so in the logarithm of the factors, where they stay positive and zeros s
 and updates from Y next (Nesterov's sequence t, begun again where it did harm). The objective at Y comes with
 the moments there, so each trial costs one pass and is accepted only if the objective is no higher than at the
 last Y. If it is higher, the plain update takes its place, for which majorisation proves that it is not. Where
-a larger exponent than the proved one is tried, as for beta below 1, that falls back in the same way.
+a larger exponent than that of majorisation is tried, as for beta below 1, that falls back in the same way.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _finished(progress: _Progress, loss: float, W: Array, H: Array) -> Factors:
 
 
 def _bold(objective: Objective) -> float:
-    """Return the exponent that is tried: 1 below beta 1, where that is faster but not proved to descend."""
+    """Return the exponent that is tried: 1 below beta 1, where that is faster, but not always a descent."""
     return max(objective.exponent, 1.0) if objective.beta < 1 else objective.exponent
 
 
@@ -189,7 +189,8 @@ def _beyond_in(last: Array, momentum: float) -> Callable[[Array, slice], Array]:
 
 def _coordinates(task: Task, V: Array, W: Array, H: Array, progress: _Progress) -> Factors:
     objective = task.objective
-    sweeps = kernels_for(V).coordinate_sweeps
+    kernels = kernels_for(V)
+    sweeps = kernels.coordinate_sweeps
     xp = _backend.namespace(V, W, H)
     l1 = objective.penalties.l1
     kept_W = _spread(task.fixed_templates, W, rows=True)
@@ -201,11 +202,10 @@ def _coordinates(task: Task, V: Array, W: Array, H: Array, progress: _Progress) 
         if l1:
             numerator = numerator - l1 * xp.sum(H, axis=0)[:, None]
         W = sweeps(numerator, gram, W, kept_W, _N_SWEEPS)
-        transposed = xp.permute_dims(W, (1, 0))
-        gram = W @ transposed
+        gram = W @ xp.permute_dims(W, (1, 0))
         updated = xp.empty_like(H)
         for block in blocks(V, W.shape[0]):
-            pull = V[block, :] @ transposed
+            pull = kernels.product_with_transposed(V[block, :], W)
             if l1:
                 pull = pull - l1 * xp.sum(W, axis=1)[None, :]
             kept = None if kept_H is None else kept_H[:, block]
