@@ -90,7 +90,12 @@ def _kullback_leibler(
         v, whole, ratios = values[frame], model[frame], numerator[frame]
         for k in range(n_freqs):
             ratios[k] = v[k] / (whole[k] + floor)
-        if with_loss:
+        if with_loss and values.itemsize == 4:
+            loss = values.dtype.type(0)
+            for k in range(n_freqs):
+                loss += v[k] * _logarithm(ratios[k]) - v[k] + (whole[k] + floor)
+            losses[0] += loss
+        elif with_loss:
             _logarithms(ratios, logarithms)
             loss = values.dtype.type(0)
             for k in range(n_freqs):
