@@ -47,7 +47,7 @@ SEPARATORS = {
         ),
         {},
     ),
-    "nmf": (NMF(n_components=3, n_iter=30), {"precision_snr": 40}),
+    "nmf": (NMF(n_components=3, n_iter=10), {"precision_snr": 40}),
     "nmf-euclidean": (
         NMF(
             stft=STFT(510, 170, "blackman"),

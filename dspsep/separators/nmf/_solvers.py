@@ -5,10 +5,11 @@ It does so in the logarithm of the factors, where they stay positive and zeros s
 
     Y = X_1 * (X_1 / X_0) ** momentum,        momentum = (t - 1) / t',    t' = t + 1 / 4
 
-and updates from Y next (a sequence t that grows half as fast as Nesterov's, and is halved where it did harm). The objective at Y comes with
-the moments there, so each trial costs one pass and is accepted only if the objective is no higher than at the
-last Y. If it is higher, the plain update takes its place, for which majorisation proves that it is not. Where
-a larger exponent than that of majorisation is tried, as for beta below 1, that falls back in the same way.
+and updates from Y next. The sequence t grows half as fast as Nesterov's, and is halved where it did harm. The
+objective at Y comes with the moments there, so each trial costs one pass and is accepted only if it is no
+higher than at the last Y. If it is higher, the plain update takes its place, for which majorisation
+proves that it is not. Where a larger exponent than that of majorisation is tried, as for beta below 1, that
+falls back in the same way.
 """
 
 from __future__ import annotations
