@@ -13,7 +13,9 @@ from sklearn.decomposition._nmf import _beta_divergence, _initialize_nmf
 from dspsep import NMF, STFT, FrozenArray, InputError, NMFModel, _parallel, load_model, nmf
 from dspsep.data import scenes
 from dspsep.separators.nmf._core import FLOOR, prepare
+from dspsep.separators.nmf._penalties import Penalties
 from dspsep.separators.nmf._starts import start
+from dspsep.separators.nmf._updates import Objective
 from tests.test_stft import noise
 
 BETAS = [-1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
@@ -63,6 +65,19 @@ def with_holes(V):
     V[:, 20:24] = 0
     V[np.random.default_rng(1).uniform(size=V.shape) < 0.1] = 0
     return V
+
+
+@pytest.mark.core
+def test_exponents_are_those_of_majorisation():
+    wanted = {-1.0: 1 / 3, 0.0: 1 / 2, 0.5: 2 / 3, 1.0: 1, 1.5: 1, 2.0: 1, 3.0: 1 / 2}
+    squares = {-1.0: 1 / 4, 0.0: 1 / 3, 0.5: 2 / 5, 1.0: 1 / 2, 1.5: 2 / 3, 2.0: 1, 3.0: 1 / 2}
+    for beta in BETAS:
+        assert Objective(beta=beta, floor=0.0).exponent == pytest.approx(wanted[beta])
+        assert Objective(beta=beta, floor=0.0, penalties=Penalties(l1=1.0)).exponent == pytest.approx(
+            wanted[beta]
+        )
+        for penalty in (Penalties(l2=1.0), Penalties(continuity=1.0)):
+            assert Objective(beta=beta, floor=0.0, penalties=penalty).exponent == pytest.approx(squares[beta])
 
 
 @pytest.mark.core
