@@ -76,7 +76,7 @@ def _to_objective(solver: str, problem: Problem) -> Task:
     def call() -> Any:
         return nmf(V, W, H, beta=beta, n_iter=1000, solver=solver, callback=lambda told: told.loss <= target)
 
-    return Task(call, lambda result: np.asarray([min(result[2][-1] / target, 1.0)]))
+    return Task(call, lambda result: np.asarray([max(result[2][-1] / target, 1.0)]))
 
 
 @cache
