@@ -37,12 +37,15 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.hpss.iterative import IterativeHPSS, IterativeHPSSModel, iterative_hpss
     from dspsep.separators.hpss.median import HPSS, HPSSModel, hpss_masks
     from dspsep.separators.hpss.two_stage import TwoStageHPSS
+    from dspsep.separators.nmf.blind import NMF, NMFModel
+    from dspsep.separators.nmf.factorisation import nmf
     from dspsep.sources import Provenance, Sources
     from dspsep.stft import STFT, Spectrogram
     from dspsep.streaming import Reach, Stream
 
 __all__ = [
     "HPSS",
+    "NMF",
     "STFT",
     "BackendError",
     "CascadedHPSS",
@@ -58,6 +61,7 @@ __all__ = [
     "MaskModel",
     "MixtureAsEstimate",
     "Model",
+    "NMFModel",
     "Pipeline",
     "Progress",
     "Provenance",
@@ -84,6 +88,7 @@ __all__ = [
     "load_model",
     "masks",
     "metrics",
+    "nmf",
     "num_threads",
     "oracle",
     "save",

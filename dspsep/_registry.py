@@ -53,6 +53,12 @@ METHODS: dict[str, Method] = {
         summary="A singing voice by two passes: percussive in long frames, harmonic in short ones",
         source_names=("harmonic", "percussive", "vocals"),
     ),
+    "NMF": Method(
+        target="dspsep.separators.nmf.blind:NMF",
+        family="nmf",
+        summary="Components with a fixed spectrum each, by non-negative matrix factorisation",
+        source_names=tuple(f"component_{k}" for k in range(8)),
+    ),
     "MixtureAsEstimate": Method(
         target="dspsep.separators.baseline.mixture:MixtureAsEstimate",
         family="baseline",
@@ -79,6 +85,7 @@ _MODELS: dict[str, str] = {
     "HPSSModel": "dspsep.separators.hpss.median:HPSSModel",
     "HighLowPassModel": "dspsep.separators.baseline.high_low_pass:HighLowPassModel",
     "IterativeHPSSModel": "dspsep.separators.hpss.iterative:IterativeHPSSModel",
+    "NMFModel": "dspsep.separators.nmf.blind:NMFModel",
 }
 
 #: Separators that cannot be made without the true sources, and so are no methods of the command line. They
@@ -129,6 +136,7 @@ PUBLIC: dict[str, str] = {
     "iterative_hpss": "dspsep.separators.hpss.iterative:iterative_hpss",
     "load": "dspsep.data.files:load",
     "load_model": "dspsep.model:load_model",
+    "nmf": "dspsep.separators.nmf.factorisation:nmf",
     "num_threads": "dspsep._parallel:num_threads",
     "save": "dspsep.data.files:save",
     "separate_file": "dspsep.data._separation:separate_file",

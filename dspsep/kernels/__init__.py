@@ -65,6 +65,32 @@ class Kernels(Protocol):
         times those of the other over bins: one number in double precision, where the arrays are.
         """
 
+    def product(self, left: Array, right: Array) -> Array:
+        """Return ``left @ right`` where one side is long and the others are a block and a few components."""
+
+    def product_with_transposed(self, left: Array, right: Array) -> Array:
+        """Return ``left @ right.T`` where the rows are long and few."""
+
+    def divergence_terms(
+        self, values: Array, model: Array, floor: float, beta: float, with_loss: bool
+    ) -> tuple[Array, Array | None, Array]:
+        """Return what the updates of a beta-divergence need, and the divergence itself.
+
+        With L = ``model + floor``, all (n_frames, n_freqs): ``values * L**(beta - 2)``, ``L**(beta - 1)`` (if
+        beta is 1, None: it is one), and the sum of d(values | L) in double precision, where the arrays are; 0
+        without `with_loss`. For beta <= 0 all values must be above 0.
+        """
+
+    def coordinate_sweeps(
+        self, numerator: Array, gram: Array, factor: Array, kept: Array | None, n_sweeps: int
+    ) -> Array:
+        """Return a non-negative factor (n_components, n) after sweeps of exact updates, row by row.
+
+        Each row in turn minimises ``sum(factor * (gram @ factor)) / 2 - sum(numerator * factor)`` with the
+        other rows as they are by then. `gram` is symmetric; rows whose diagonal in it is 0 stay, and so does
+        what `kept`, of the shape of `factor`, says.
+        """
+
     def cross_spectra(self, left: Array, right: Array) -> Array:
         """Return the sum over b of ``conj(left[i, b, f]) * right[j, b, f]``: (left, right, n_freqs)."""
 

@@ -6,12 +6,16 @@ from dspsep import _backend
 from dspsep._typing import Array, Namespace
 
 __all__ = [
+    "coordinate_sweeps",
     "cross_spectra",
     "diffusion_step",
+    "divergence_terms",
     "filter_spectra",
     "istft",
     "median_over_frequency",
     "median_over_time",
+    "product",
+    "product_with_transposed",
     "soft_mask",
     "stft",
 ]
@@ -121,6 +125,53 @@ def diffusion_step(whole: Array, harmonic: Array, weight: float) -> tuple[Array,
     return following, loss
 
 
+def divergence_terms(
+    values: Array, model: Array, floor: float, beta: float, with_loss: bool
+) -> tuple[Array, Array | None, Array]:
+    """See `dspsep.kernels.Kernels.divergence_terms`."""
+    xp = _backend.namespace(values, model)
+    model = model + floor
+    loss = (
+        _divergence(values, model, beta)
+        if with_loss
+        else xp.zeros((), dtype=xp.float64, device=values.device)
+    )
+    if beta == 1:
+        return values / model, None, loss
+    denominator = 1 / model if beta == 0 else model ** (beta - 1)
+    return values * (denominator / model), denominator, loss
+
+
+def product(left: Array, right: Array) -> Array:
+    """See `dspsep.kernels.Kernels.product`."""
+    return left @ right
+
+
+def product_with_transposed(left: Array, right: Array) -> Array:
+    """See `dspsep.kernels.Kernels.product_with_transposed`."""
+    result: Array = left @ _backend.namespace(right).permute_dims(right, (1, 0))
+    return result
+
+
+def coordinate_sweeps(
+    numerator: Array, gram: Array, factor: Array, kept: Array | None, n_sweeps: int
+) -> Array:
+    """See `dspsep.kernels.Kernels.coordinate_sweeps`."""
+    xp = _backend.namespace(numerator, gram, factor)
+    for _ in range(n_sweeps):
+        for k in range(factor.shape[0]):
+            own = gram[k : k + 1, k : k + 1]
+            used = own > 0
+            old = factor[k : k + 1, :]
+            step = (numerator[k : k + 1, :] - gram[k : k + 1, :] @ factor) / xp.where(
+                used, own, xp.ones_like(own)
+            )
+            stays = ~used if kept is None else ~used | kept[k : k + 1, :]
+            row = xp.where(stays, old, xp.maximum(old + step, xp.zeros_like(step)))
+            factor = xp.concat([factor[:k, :], row, factor[k + 1 :, :]], axis=0)
+    return factor
+
+
 def cross_spectra(left: Array, right: Array) -> Array:
     """See `dspsep.kernels.Kernels.cross_spectra`."""
     xp = _backend.namespace(left, right)
@@ -137,6 +188,25 @@ def filter_spectra(filters: Array, spectra: Array) -> Array:
     products = xp.permute_dims(filters, (2, 0, 1)) @ xp.permute_dims(spectra, (2, 0, 1))
     filtered: Array = xp.permute_dims(products, (1, 2, 0))
     return filtered
+
+
+def _divergence(values: Array, model: Array, beta: float) -> Array:
+    """Return the sum of the beta-divergences, in double precision."""
+    xp = _backend.namespace(values, model)
+    if beta == 2:
+        terms = (values - model) ** 2 / 2
+    elif beta == 1:
+        # 0 log 0 = 0
+        ratio = xp.where(values > 0, values / model, xp.ones_like(values))
+        terms = values * xp.log(ratio) - values + model
+    elif beta == 0:
+        ratio = values / model
+        terms = ratio - xp.log(ratio) - 1
+    else:
+        power = model ** (beta - 1)
+        terms = values**beta / (beta * (beta - 1)) + power * (model / beta - values / (beta - 1))
+    divergence: Array = xp.sum(terms, dtype=xp.float64)
+    return divergence
 
 
 def _energy(values: Array) -> Array:

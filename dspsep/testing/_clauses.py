@@ -209,10 +209,12 @@ def _takes_any_layout(bench: Bench) -> None:
         "big-endian": mixture.astype(">f4"),
         "nested lists": mixture.tolist(),
     }
+    # Numbers in lists are in double precision: what that changes is the matter of another clause.
+    double = bench.run(mixture.astype(np.float64))
     for what, view in layouts.items():
-        given = bench.run(view)
-        for name in expected:
-            error = float(np.abs(given[name] - expected[name]).max())
+        given, wanted = bench.run(view), double if what == "nested lists" else expected
+        for name in wanted:
+            error = float(np.abs(given[name] - wanted[name]).max())
             _require(error <= 1e-5 * float(np.abs(mixture).max()), f"{what}: {name!r} differs by {error:.1e}")
 
 

@@ -13,6 +13,7 @@ from dspsep.separators.hpss.cascaded import CascadedHPSS
 from dspsep.separators.hpss.iterative import IterativeHPSS
 from dspsep.separators.hpss.median import HPSS
 from dspsep.separators.hpss.two_stage import TwoStageHPSS
+from dspsep.separators.nmf.blind import NMF
 from dspsep.stft import STFT
 from dspsep.testing import contract
 
@@ -45,6 +46,31 @@ SEPARATORS = {
             cutoff_hertz=None,
         ),
         {},
+    ),
+    "nmf": (NMF(n_components=3, n_iter=10), {"precision_snr": 40}),
+    "nmf-euclidean": (
+        NMF(
+            stft=STFT(510, 170, "blackman"),
+            n_components=4,
+            beta=2.0,
+            exponent=2.0,
+            n_iter=10,
+            groups={"one": [0, 2]},
+        ),
+        {"precision_snr": 40},
+    ),
+    "nmf-itakura-saito": (
+        NMF(
+            stft=_SMALL,
+            n_components=4,
+            beta=0.0,
+            exponent=2.0,
+            n_iter=10,
+            init="nndsvdar",
+            l1=0.01,
+            groups="timbre",
+        ),
+        {"precision_snr": 40},
     ),
     "mixture": (MixtureAsEstimate(), {}),
     "mixture-of-three": (MixtureAsEstimate(source_names=("drums", "bass", "rest")), {}),

@@ -15,12 +15,16 @@ cpu = pytest.importorskip("dspsep.kernels.cpu")
 simd = pytest.importorskip("dspsep.kernels.simd")
 COMPILED = {"cpu": cpu, "simd": simd}
 NAMES = [
+    "coordinate_sweeps",
     "cross_spectra",
     "diffusion_step",
+    "divergence_terms",
     "filter_spectra",
     "istft",
     "median_over_frequency",
     "median_over_time",
+    "product",
+    "product_with_transposed",
     "soft_mask",
     "stft",
 ]
@@ -52,7 +56,14 @@ def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9
     weight = overlap("hann", n_fft, hop_length).weight(n_samples, n_frames, dtype)
     mask = rng.uniform(size=(1, *spectra.shape[1:])).astype(dtype)
     whole = rng.exponential(size=spectra.shape).astype(dtype)
+    templates = rng.exponential(size=(5, 40)).astype(dtype)
+    numerator = (templates @ rng.exponential(size=(40, 12 * n_frames))).astype(dtype)
+    factor = rng.exponential(size=numerator.shape).astype(dtype)
     return {
+        "product": (factor[:, :31].T, numerator),
+        "product_with_transposed": (whole[0], rival[0, ::-1][:7] + 1),
+        "coordinate_sweeps": (numerator, templates @ templates.T, factor, factor < 0.2, 2),
+        "divergence_terms": (whole[0], rival[0] + mask[0], 1e-6, 0.5, True),
         "cross_spectra": (spectra, np.concatenate([spectra[::-1], 2 * spectra])),
         "filter_spectra": (np.swapaxes(spectra, 0, 1)[:5], spectra),
         "stft": (samples, window, hop_length, n_frames),

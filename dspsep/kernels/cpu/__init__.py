@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from dspsep.kernels.cpu.diffusion import diffusion_step
+from dspsep.kernels.cpu.factors import (
+    coordinate_sweeps,
+    divergence_terms,
+    product,
+    product_with_transposed,
+)
 from dspsep.kernels.cpu.masks import soft_mask
 from dspsep.kernels.cpu.medians import median_over_frequency, median_over_time
 from dspsep.kernels.cpu.spectra import cross_spectra, filter_spectra
 from dspsep.kernels.cpu.transforms import istft, stft
 
 __all__ = [
+    "coordinate_sweeps",
     "cross_spectra",
     "diffusion_step",
+    "divergence_terms",
     "filter_spectra",
     "istft",
     "median_over_frequency",
     "median_over_time",
+    "product",
+    "product_with_transposed",
     "soft_mask",
     "stft",
 ]

@@ -1,0 +1,288 @@
+"""The steps that all factorisations are made of, over blocks of frames.
+
+Everything here is **frame-major**: V (n_frames, n_freqs), W (n_components, n_freqs), H (n_frames,
+n_components), so that the model of a block of frames is ``H[block] @ W``. The objective is
+
+    J(W, H) = sum d_beta(V | W H + floor) + penalties
+
+where the floor stands for one more component, constant and never changed. It takes the place of an epsilon in
+denominators, and what is proved of the updates remains true with it.
+
+With L = W H + floor, majorisation-minimisation (Fevotte & Idier 2011) multiplies each factor by
+
+    (N / D)**gamma,    N_H = (V L**(beta - 2)) W',    D_H = L**(beta - 1) W',    and the same for W with H'
+
+where gamma is 1 / (2 - beta) below 1, 1 up to 2, and 1 / (beta - 1) above: then J never rises. One pass over
+V serves both factors: while a block is in the cache its activations are updated, and the numerators of the
+*next* templates are collected. The order (templates, then activations) is that of scikit-learn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from dspsep import _backend
+from dspsep._typing import Array
+from dspsep.kernels import kernels_for
+from dspsep.separators.nmf._penalties import Penalties
+
+__all__ = ["Moments", "Objective", "Step", "blocks", "collect", "energy_of", "multiplied", "sweep"]
+
+# A block of V, its model and its ratios together should stay in a second-level cache. OpenBLAS multiplies
+# small matrices, of up to so many products of two numbers, by a route of its own without copies, which takes
+# half the time where there are few components. Elsewhere than in NumPy a call costs more than what it does.
+_BLOCK_VALUES, _SMALL_PRODUCTS, _BLOCK_VALUES_ELSEWHERE = 2**17, 1_000_000, 2**22
+# Fewer frames cost more in calls than small products save.
+_LEAST_SMALL = 96
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """What is minimised.
+
+    Parameters
+    ----------
+    beta : float
+        Of the divergence, from -1 to 3.
+    floor : float
+        What is added to the model: a small part of the mean of V. 0 for beta 2, which needs none.
+    penalties : Penalties
+        On the activations.
+    energy : float, optional
+        The sum of the squares of V, for beta 2: computed anew in every pass if it is not given.
+    """
+
+    beta: float
+    floor: float
+    energy: float | None = None
+    penalties: Penalties = field(default_factory=Penalties)
+
+    @property
+    def exponent(self) -> float:
+        """The exponent with which multiplicative updates never let the objective rise."""
+        beta = self.beta
+        if beta > 2:
+            return 1 / (beta - 1)
+        if self.penalties.quadratic:
+            # Everything is majorised by squares, as the penalty is.
+            return 1 / (3 - beta)
+        return 1 / (2 - beta) if beta < 1 else 1.0
+
+
+class Moments(NamedTuple):
+    """What the next templates depend on, at a pair of factors; and the objective there.
+
+    `numerator` and `denominator` are (n_components, n_freqs), the latter (n_components, 1) for beta 1;
+    `gram` is (n_components, n_components), of the activations, for beta 2 and else None.
+    """
+
+    numerator: Array
+    denominator: Array
+    gram: Array | None
+    loss: float
+
+
+class Step(NamedTuple):
+    """Where a pass goes: the templates to update activations with, and how."""
+
+    exponent: float
+    #: From the updated activations of a block, and where it lies, to those that the moments are taken at.
+    beyond: Callable[[Array, slice], Array] | None = None
+
+
+def multiplied(factor: Array, numerator: Array, denominator: Array, exponent: float) -> Array:
+    """Return ``factor * (numerator / denominator) ** exponent``; where the denominator vanishes, the factor.
+
+    What is zero stays zero.
+    """
+    xp = _backend.namespace(factor)
+    tiny = xp.finfo(factor.dtype).smallest_normal
+    # Nothing pulls where nothing is: neither a template nor the sum of its activations is larger than zero.
+    there = denominator > tiny
+    ratio = numerator / xp.where(there, denominator, xp.ones_like(denominator))
+    ratio = xp.where(there, ratio, xp.ones_like(ratio))
+    following: Array = factor * (ratio if exponent == 1 else ratio**exponent)
+    return following
+
+
+def blocks(V: Array, n_components: int) -> list[slice]:
+    """Return where the blocks of V lie."""
+    n_frames, n_freqs = V.shape
+    length = max(16, (_BLOCK_VALUES if _backend.is_numpy(V) else _BLOCK_VALUES_ELSEWHERE) // n_freqs)
+    small = _SMALL_PRODUCTS // (n_freqs * n_components)
+    if _LEAST_SMALL <= small < length and _backend.is_numpy(V):
+        length = small
+    return [slice(start, min(start + length, n_frames)) for start in range(0, n_frames, length)]
+
+
+def collect(objective: Objective, V: Array, W: Array, H: Array, *, with_loss: bool = True) -> Moments:
+    """Return what the next templates depend on, at W and H: a pass that changes nothing."""
+    collector = _Collector(objective, V, W, with_loss)
+    for block in blocks(V, W.shape[0]):
+        collector.add(V[block, :], H[block, :])
+    return collector.moments(H)
+
+
+def sweep(
+    objective: Objective,
+    V: Array,
+    W: Array,
+    H: Array,
+    step: Step,
+    *,
+    ahead: Array | None = None,
+    fixed: Array | None = None,
+    with_loss: bool = True,
+) -> tuple[Array, Array, Moments]:
+    """Update all activations in one pass, and return what the next templates depend on.
+
+    Parameters
+    ----------
+    objective : Objective
+        What is minimised.
+    V, W, H : array
+        (n_frames, n_freqs), (n_components, n_freqs), (n_frames, n_components). Not changed.
+    step : Step
+        The exponent, and how far to go beyond.
+    ahead : array, optional
+        The templates that the moments are taken at, if not W.
+    fixed : array of bool, optional
+        Activations to leave as they are: of the shape of H, or (n_components,).
+    with_loss : bool, default=True
+        Whether the objective is computed; it is 0 otherwise.
+
+    Returns
+    -------
+    updated : array
+        The activations after the step.
+    beyond : array
+        Those that the moments are taken at; the same array if there is nothing beyond.
+    moments : Moments
+        At `ahead` and `beyond`.
+    """
+    xp = _backend.namespace(V, W, H)
+    updater = _Updater(objective, V, W, H)
+    collector = _Collector(objective, V, W if ahead is None else ahead, with_loss)
+    updated = xp.empty_like(H)
+    beyond = updated if step.beyond is None else xp.empty_like(H)
+    for block in blocks(V, W.shape[0]):
+        values = V[block, :]
+        new = multiplied(H[block, :], *updater.terms(values, block), step.exponent)
+        if fixed is not None:
+            new = xp.where(fixed if fixed.ndim == 1 else fixed[block, :], H[block, :], new)
+        updated[block, :] = new
+        if step.beyond is not None:
+            new = step.beyond(new, block)
+            beyond[block, :] = new
+        collector.add(values, new)
+    return updated, beyond, collector.moments(beyond)
+
+
+class _Updater:
+    """Numerators and denominators of activations, block by block."""
+
+    def __init__(self, objective: Objective, V: Array, W: Array, H: Array) -> None:
+        xp = _backend.namespace(W)
+        self._objective, self._W, self._H = objective, W, H
+        self._kernels = kernels_for(V)
+        self._gram = W @ xp.permute_dims(W, (1, 0)) if objective.beta == 2 else None
+        self._size = xp.sum(W, axis=1)
+        self._penalty = objective.penalties.of_activations(self._size, H)
+
+    def terms(self, values: Array, block: slice) -> tuple[Array, Array]:
+        objective, H = self._objective, self._H[block, :]
+        kernels, W = self._kernels, self._W
+        if self._gram is not None:
+            numerator, denominator = kernels.product_with_transposed(values, W), H @ self._gram
+        else:
+            weighted, plain, _ = kernels.divergence_terms(
+                values, kernels.product(H, W), objective.floor, objective.beta, False
+            )
+            numerator = kernels.product_with_transposed(weighted, W)
+            denominator = self._size[None, :] if plain is None else kernels.product_with_transposed(plain, W)
+        if self._penalty is None:
+            return numerator, denominator
+        pull, push = self._penalty(block)
+        return numerator + pull, denominator + push
+
+
+class _Collector:
+    """The sums over frames that the next templates depend on."""
+
+    def __init__(self, objective: Objective, V: Array, W: Array, with_loss: bool) -> None:
+        xp = _backend.namespace(V, W)
+        self._objective, self._V, self._W, self._with_loss = objective, V, W, with_loss
+        self._kernels = kernels_for(V)
+        self._numerator = xp.zeros_like(W)
+        n_components = W.shape[0]
+        columns = 1 if objective.beta == 1 else n_components if objective.beta == 2 else W.shape[1]
+        self._denominator = xp.zeros((n_components, columns), dtype=W.dtype, device=W.device)
+        self._loss = 0.0
+        self._losses: list[Array] = []
+
+    def add(self, values: Array, H: Array) -> None:
+        xp = _backend.namespace(values, H)
+        objective, kernels = self._objective, self._kernels
+        transposed = xp.permute_dims(H, (1, 0))
+        if objective.beta == 2:
+            self._numerator += kernels.product(transposed, values)
+            self._denominator += transposed @ H
+            return
+        weighted, plain, loss = kernels.divergence_terms(
+            values, kernels.product(H, self._W), objective.floor, objective.beta, self._with_loss
+        )
+        self._numerator += kernels.product(transposed, weighted)
+        if plain is None:
+            self._denominator += xp.sum(transposed, axis=1, keepdims=True)
+        else:
+            self._denominator += kernels.product(transposed, plain)
+        self._losses.append(loss)
+
+    def moments(self, H: Array) -> Moments:
+        objective, W = self._objective, self._W
+        gram = self._denominator if objective.beta == 2 else None
+        denominator = self._denominator if gram is None else gram @ W
+        loss = 0.0
+        if self._with_loss:
+            if gram is None:
+                loss = _total(self._losses)
+            else:
+                energy = energy_of(self._V) if objective.energy is None else objective.energy
+                loss = _euclidean(self._V, W, H, self._numerator, gram, energy)
+            loss += objective.penalties.value(W, H)
+        pushed = objective.penalties.of_templates(W, H)
+        if pushed is not None:
+            denominator = denominator + pushed
+        return Moments(self._numerator, denominator, gram, loss)
+
+
+def _total(losses: list[Array]) -> float:
+    xp = _backend.namespace(*losses)
+    return _backend.scalar(xp.sum(xp.stack(losses)))
+
+
+def _euclidean(V: Array, W: Array, H: Array, numerator: Array, gram: Array, energy: float) -> float:
+    """Return half the squared distance: from the products that are there, if they are exact enough."""
+    xp = _backend.namespace(V)
+    dot = xp.sum(xp.astype(numerator, xp.float64) * xp.astype(W, xp.float64))
+    square = xp.sum(xp.astype(gram, xp.float64) * xp.astype(W @ xp.permute_dims(W, (1, 0)), xp.float64))
+    loss = energy / 2 - _backend.scalar(dot) + _backend.scalar(square) / 2
+    # The difference of large numbers: where little is left, so is little of their digits.
+    if loss > energy * (1e-3 if V.dtype == xp.float32 else 1e-6):
+        return loss
+    zero = 0.0
+    for block in blocks(V, W.shape[0]):
+        zero += _energy(V[block, :] - H[block, :] @ W)
+    return zero / 2
+
+
+def energy_of(V: Array) -> float:
+    """Return the sum of the squares of V."""
+    return sum(_energy(V[block, :]) for block in blocks(V, 1))
+
+
+def _energy(values: Array) -> float:
+    xp = _backend.namespace(values)
+    return _backend.scalar(xp.sum(values * values, dtype=xp.float64))
