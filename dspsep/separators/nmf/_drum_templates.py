@@ -62,7 +62,7 @@ def _closed_hihat(time: FloatArray, sample_rate: float, rng: np.random.Generator
 
 
 def _open_hihat(time: FloatArray, sample_rate: float, rng: np.random.Generator) -> FloatArray:
-    return np.asarray(_noise(rng, time.size, sample_rate, 5000, 12000) * np.exp(-time / 0.3))
+    return np.asarray(_noise(rng, time.size, sample_rate, 4000, 11000) * np.exp(-time / 0.3))
 
 
 _DRUMS: tuple[_Drum, ...] = (_kick, _snare, _closed_hihat, _open_hihat)
