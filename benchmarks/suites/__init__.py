@@ -10,13 +10,15 @@ from benchmarks.suites.imports import SUITE as IMPORTS
 from benchmarks.suites.kernels import SUITE as KERNELS
 from benchmarks.suites.medians import SUITE as MEDIANS
 from benchmarks.suites.metrics import SUITE as METRICS
+from benchmarks.suites.nmf import SUITE as NMF
 from benchmarks.suites.stft import SUITE as STFT
 from benchmarks.suites.threads import SUITE as THREADS
 
 __all__ = ["SUITES", "find_comparison"]
 
 SUITES: dict[str, Suite] = {
-    suite.name: suite for suite in (HPSS, MEDIANS, STFT, THREADS, FILES, BATCHES, METRICS, IMPORTS, KERNELS)
+    suite.name: suite
+    for suite in (HPSS, MEDIANS, STFT, THREADS, FILES, BATCHES, METRICS, NMF, IMPORTS, KERNELS)
 }
 
 

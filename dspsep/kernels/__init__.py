@@ -65,6 +65,12 @@ class Kernels(Protocol):
         times those of the other over bins: one number in double precision, where the arrays are.
         """
 
+    def product(self, left: Array, right: Array) -> Array:
+        """Return ``left @ right`` where one side is long and the others are a block and a few components."""
+
+    def product_with_transposed(self, left: Array, right: Array) -> Array:
+        """Return ``left @ right.T`` where the rows are long and few."""
+
     def divergence_terms(
         self, values: Array, model: Array, floor: float, beta: float, with_loss: bool
     ) -> tuple[Array, Array | None, Array]:

@@ -14,6 +14,8 @@ __all__ = [
     "istft",
     "median_over_frequency",
     "median_over_time",
+    "product",
+    "product_with_transposed",
     "soft_mask",
     "stft",
 ]
@@ -138,6 +140,17 @@ def divergence_terms(
         return values / model, None, loss
     denominator = 1 / model if beta == 0 else model ** (beta - 1)
     return values * (denominator / model), denominator, loss
+
+
+def product(left: Array, right: Array) -> Array:
+    """See `dspsep.kernels.Kernels.product`."""
+    return left @ right
+
+
+def product_with_transposed(left: Array, right: Array) -> Array:
+    """See `dspsep.kernels.Kernels.product_with_transposed`."""
+    result: Array = left @ _backend.namespace(right).permute_dims(right, (1, 0))
+    return result
 
 
 def coordinate_sweeps(

@@ -23,6 +23,8 @@ NAMES = [
     "istft",
     "median_over_frequency",
     "median_over_time",
+    "product",
+    "product_with_transposed",
     "soft_mask",
     "stft",
 ]
@@ -58,6 +60,8 @@ def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9
     numerator = (templates @ rng.exponential(size=(40, 12 * n_frames))).astype(dtype)
     factor = rng.exponential(size=numerator.shape).astype(dtype)
     return {
+        "product": (factor[:, :n_frames].T, numerator),
+        "product_with_transposed": (whole[0], rival[0, ::-1][:7] + 1),
         "coordinate_sweeps": (numerator, templates @ templates.T, factor, factor < 0.2, 2),
         "divergence_terms": (whole[0], rival[0] + mask[0], 1e-6, 0.5, True),
         "cross_spectra": (spectra, np.concatenate([spectra[::-1], 2 * spectra])),

@@ -262,7 +262,7 @@ def test_silence_single_frames_and_extreme_levels_are_finite(beta, dtype):
         assert np.isfinite(found_h).all()
         assert np.isfinite(losses).all()
         # One frame is fitted exactly, and then rounding is all there is.
-        rounding = 100 * np.finfo(dtype).eps
+        rounding = 100 * float(np.finfo(dtype).eps)
         assert all(
             after <= before * (1 + rounding) + rounding * losses[0] for before, after in pairwise(losses)
         )

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dspsep.kernels.cpu.diffusion import diffusion_step
-from dspsep.kernels.cpu.factors import coordinate_sweeps, divergence_terms
+from dspsep.kernels.cpu.factors import (
+    coordinate_sweeps,
+    divergence_terms,
+    product,
+    product_with_transposed,
+)
 from dspsep.kernels.cpu.masks import soft_mask
 from dspsep.kernels.cpu.medians import median_over_frequency, median_over_time
 from dspsep.kernels.cpu.spectra import cross_spectra, filter_spectra
@@ -18,6 +23,8 @@ __all__ = [
     "istft",
     "median_over_frequency",
     "median_over_time",
+    "product",
+    "product_with_transposed",
     "soft_mask",
     "stft",
 ]

@@ -19,7 +19,7 @@ from dspsep import _parallel
 from dspsep._typing import Array
 from dspsep.kernels.cpu._jit import inlined, kernel, readonly
 
-__all__ = ["coordinate_sweeps", "divergence_terms"]
+__all__ = ["coordinate_sweeps", "divergence_terms", "product", "product_with_transposed"]
 
 # Values, and columns, per unit of work.
 _BLOCK = 2**18
@@ -90,7 +90,12 @@ def _kullback_leibler(
         v, whole, ratios = values[frame], model[frame], numerator[frame]
         for k in range(n_freqs):
             ratios[k] = v[k] / (whole[k] + floor)
-        if with_loss:
+        if with_loss and values.itemsize == 4:
+            loss = values.dtype.type(0)
+            for k in range(n_freqs):
+                loss += v[k] * _logarithm(ratios[k]) - v[k] + (whole[k] + floor)
+            losses[0] += loss
+        elif with_loss:
             _logarithms(ratios, logarithms)
             loss = values.dtype.type(0)
             for k in range(n_freqs):
@@ -146,6 +151,18 @@ def _general(
                     term = v[k] ** beta / (beta * less) + plain[k] * (level / beta - v[k] / less)
                 loss += term
             losses[0] += loss
+
+
+def product(left: Array, right: Array) -> Array:
+    """See `dspsep.kernels.Kernels.product`."""
+    result: Array = np.matmul(np.ascontiguousarray(left), np.ascontiguousarray(right))
+    return result
+
+
+def product_with_transposed(left: Array, right: Array) -> Array:
+    """See `dspsep.kernels.Kernels.product_with_transposed`."""
+    result: Array = np.matmul(np.ascontiguousarray(left), np.ascontiguousarray(right).T)
+    return result
 
 
 def coordinate_sweeps(

@@ -1,8 +1,8 @@
 """Numba kernels made of explicit vectors: the fastest on processors; see `benchmarks/`.
 
-Where they have no route of their own (masks, diffusion, factors, products of spectra, frames of other lengths
-than powers of two, very long medians), they are those of `dspsep.kernels.cpu`, which leave the vectors to the
-compiler.
+Where they have no route of their own (masks, diffusion, divergences, products of spectra, frames of other
+lengths than powers of two, very long medians), they are those of `dspsep.kernels.cpu`, which leave the
+vectors to the compiler.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dspsep.kernels.cpu.factors import coordinate_sweeps, divergence_terms
 from dspsep.kernels.cpu.masks import soft_mask
 from dspsep.kernels.cpu.spectra import cross_spectra, filter_spectra
 from dspsep.kernels.simd.medians import median_over_frequency, median_over_time
+from dspsep.kernels.simd.products import product, product_with_transposed
 from dspsep.kernels.simd.transforms import istft, stft
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "istft",
     "median_over_frequency",
     "median_over_time",
+    "product",
+    "product_with_transposed",
     "soft_mask",
     "stft",
 ]

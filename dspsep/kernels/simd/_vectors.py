@@ -51,9 +51,11 @@ __all__ = [
     "read",
     "sorted_pair",
     "splat",
+    "spread",
     "square_root",
     "store",
     "store_rows",
+    "total",
     "transpose",
     "where_less",
     "works",
@@ -148,6 +150,20 @@ def load(_typing: Any, array: Any, place: Any) -> Any:
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         kind = sig.args[0]
         return read(builder, data_of(context, builder, kind, args[0]), args[1], kind.dtype)
+
+    return Vector(array.dtype)(array, types.intp), emit
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def spread(_typing: Any, array: Any, place: Any) -> Any:
+    """Return the vector that is the number at a place of an array in all lanes."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = sig.args[0]
+        number = builder.load(builder.gep(data_of(context, builder, kind, args[0]), [args[1]]))
+        empty = ir.Constant(_llvm_vector(kind.dtype), ir.Undefined)
+        first = builder.insert_element(empty, number, ir.Constant(_INT32, 0))
+        return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(_INT32, LANES), [0] * LANES))
 
     return Vector(array.dtype)(array, types.intp), emit
 
@@ -309,6 +325,20 @@ def where_less(_typing: Any, a: Any, b: Any, less: Any, other: Any) -> Any:
         return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[2], args[3])
 
     return less(a, b, less, other), emit
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def total(_typing: Any, a: Any) -> Any:
+    """Return the sum of the lanes, added in any order."""
+
+    def emit(_context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = args[0].type
+        name = f"llvm.vector.reduce.fadd.v{LANES}f{sig.return_type.bitwidth}"
+        signature_ = ir.FunctionType(kind.element, [kind.element, kind])
+        function = cgutils.get_or_insert_function(builder.module, signature_, name)
+        return builder.call(function, [ir.Constant(kind.element, 0.0), args[0]], fastmath=_FLAGS)
+
+    return a.dtype(a), emit
 
 
 # Transposition.

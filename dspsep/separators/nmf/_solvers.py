@@ -3,17 +3,16 @@
 The accelerated solver goes beyond where an update leads, in the direction from the last update to this one.
 It does so in the logarithm of the factors, where they stay positive and zeros stay zero,
 
-    Y = X_1 * (X_1 / X_0) ** momentum,        momentum = (t - 1) / t',    t' = (1 + sqrt(1 + 4 t**2)) / 2
+    Y = X_1 * (X_1 / X_0) ** momentum,        momentum = (t - 1) / t',    t' = t + 1 / 4
 
-and updates from Y next (Nesterov's sequence t, begun again where it did harm). The objective at Y comes with
+and updates from Y next (a sequence t that grows half as fast as Nesterov's, and is halved where it did harm). The objective at Y comes with
 the moments there, so each trial costs one pass and is accepted only if the objective is no higher than at the
 last Y. If it is higher, the plain update takes its place, for which majorisation proves that it is not. Where
-a larger exponent than the proved one is tried, as for beta below 1, that falls back in the same way.
+a larger exponent than that of majorisation is tried, as for beta below 1, that falls back in the same way.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeAlias, cast
@@ -40,6 +39,8 @@ Report: TypeAlias = Callable[[int, float, Array, Array], bool]
 
 # Sweeps of coordinate descent for each product with V, and how often `tol` is looked at.
 _N_SWEEPS, _CHECKED_EVERY = 2, 10
+# How t grows. On music Nesterov's sequence, some 1/2, takes a third more iterations with 32 components.
+_GROWTH = 0.25
 # An update beyond another multiplies by at most this to the power of the momentum.
 _MAX_RATIO = 1e3
 
@@ -137,7 +138,7 @@ def _accelerated(task: Task, V: Array, W: Array, H: Array, progress: _Progress) 
     moments = collect(objective, V, W, H)
     last_W, last_H, t = W, H, 1.0
     while not progress.ends(moments.loss, W, H):
-        following = (1 + math.sqrt(1 + 4 * t * t)) / 2
+        following = t + _GROWTH
         momentum = (t - 1) / following
         # Without momentum the trial is the update itself.
         new_W = _next_templates(task, W, moments, bold)
@@ -147,7 +148,7 @@ def _accelerated(task: Task, V: Array, W: Array, H: Array, progress: _Progress) 
         if trial.loss <= moments.loss:
             W, H, moments, last_W, last_H, t = ahead, trial_H, trial, new_W, new_H, following
             continue
-        t = 1.0
+        t = max(1.0, t / 2)
         if momentum:
             trial = collect(objective, V, new_W, new_H)
             if trial.loss <= moments.loss:
@@ -165,7 +166,7 @@ def _finished(progress: _Progress, loss: float, W: Array, H: Array) -> Factors:
 
 
 def _bold(objective: Objective) -> float:
-    """Return the exponent that is tried: 1 below beta 1, where that is faster but not proved to descend."""
+    """Return the exponent that is tried: 1 below beta 1, where that is faster, but not always a descent."""
     return max(objective.exponent, 1.0) if objective.beta < 1 else objective.exponent
 
 
@@ -189,7 +190,8 @@ def _beyond_in(last: Array, momentum: float) -> Callable[[Array, slice], Array]:
 
 def _coordinates(task: Task, V: Array, W: Array, H: Array, progress: _Progress) -> Factors:
     objective = task.objective
-    sweeps = kernels_for(V).coordinate_sweeps
+    kernels = kernels_for(V)
+    sweeps = kernels.coordinate_sweeps
     xp = _backend.namespace(V, W, H)
     l1 = objective.penalties.l1
     kept_W = _spread(task.fixed_templates, W, rows=True)
@@ -201,11 +203,10 @@ def _coordinates(task: Task, V: Array, W: Array, H: Array, progress: _Progress) 
         if l1:
             numerator = numerator - l1 * xp.sum(H, axis=0)[:, None]
         W = sweeps(numerator, gram, W, kept_W, _N_SWEEPS)
-        transposed = xp.permute_dims(W, (1, 0))
-        gram = W @ transposed
+        gram = W @ xp.permute_dims(W, (1, 0))
         updated = xp.empty_like(H)
         for block in blocks(V, W.shape[0]):
-            pull = V[block, :] @ transposed
+            pull = kernels.product_with_transposed(V[block, :], W)
             if l1:
                 pull = pull - l1 * xp.sum(W, axis=1)[None, :]
             kept = None if kept_H is None else kept_H[:, block]

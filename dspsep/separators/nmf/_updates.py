@@ -186,22 +186,22 @@ class _Updater:
     def __init__(self, objective: Objective, V: Array, W: Array, H: Array) -> None:
         xp = _backend.namespace(W)
         self._objective, self._W, self._H = objective, W, H
-        self._transposed = xp.permute_dims(W, (1, 0))
-        beta = objective.beta
-        self._gram = W @ self._transposed if beta == 2 else None
+        self._kernels = kernels_for(V)
+        self._gram = W @ xp.permute_dims(W, (1, 0)) if objective.beta == 2 else None
         self._size = xp.sum(W, axis=1)
         self._penalty = objective.penalties.of_activations(self._size, H)
 
     def terms(self, values: Array, block: slice) -> tuple[Array, Array]:
         objective, H = self._objective, self._H[block, :]
+        kernels, W = self._kernels, self._W
         if self._gram is not None:
-            numerator, denominator = values @ self._transposed, H @ self._gram
+            numerator, denominator = kernels.product_with_transposed(values, W), H @ self._gram
         else:
-            weighted, plain, _ = kernels_for(values).divergence_terms(
-                values, H @ self._W, objective.floor, objective.beta, False
+            weighted, plain, _ = kernels.divergence_terms(
+                values, kernels.product(H, W), objective.floor, objective.beta, False
             )
-            numerator = weighted @ self._transposed
-            denominator = self._size[None, :] if plain is None else plain @ self._transposed
+            numerator = kernels.product_with_transposed(weighted, W)
+            denominator = self._size[None, :] if plain is None else kernels.product_with_transposed(plain, W)
         if self._penalty is None:
             return numerator, denominator
         pull, push = self._penalty(block)
@@ -214,6 +214,7 @@ class _Collector:
     def __init__(self, objective: Objective, V: Array, W: Array, with_loss: bool) -> None:
         xp = _backend.namespace(V, W)
         self._objective, self._V, self._W, self._with_loss = objective, V, W, with_loss
+        self._kernels = kernels_for(V)
         self._numerator = xp.zeros_like(W)
         n_components = W.shape[0]
         columns = 1 if objective.beta == 1 else n_components if objective.beta == 2 else W.shape[1]
@@ -223,19 +224,20 @@ class _Collector:
 
     def add(self, values: Array, H: Array) -> None:
         xp = _backend.namespace(values, H)
-        objective = self._objective
+        objective, kernels = self._objective, self._kernels
         transposed = xp.permute_dims(H, (1, 0))
         if objective.beta == 2:
-            self._numerator += transposed @ values
+            self._numerator += kernels.product(transposed, values)
             self._denominator += transposed @ H
             return
-        weighted, plain, loss = kernels_for(values).divergence_terms(
-            values, H @ self._W, objective.floor, objective.beta, self._with_loss
+        weighted, plain, loss = kernels.divergence_terms(
+            values, kernels.product(H, self._W), objective.floor, objective.beta, self._with_loss
         )
-        self._numerator += transposed @ weighted
-        self._denominator += (
-            xp.sum(transposed, axis=1, keepdims=True) if plain is None else transposed @ plain
-        )
+        self._numerator += kernels.product(transposed, weighted)
+        if plain is None:
+            self._denominator += xp.sum(transposed, axis=1, keepdims=True)
+        else:
+            self._denominator += kernels.product(transposed, plain)
         self._losses.append(loss)
 
     def moments(self, H: Array) -> Moments:

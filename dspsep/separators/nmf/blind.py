@@ -105,8 +105,8 @@ class NMF(SpectralSeparator):
     Notes
     -----
     Solvers, each of which never lets the objective rise: ``"mu"`` multiplies by (N / D) ** gamma, for which
-    that is proved. ``"accelerated"`` goes beyond in the logarithm of the factors, and below beta 1 tries the
-    exponent 1, taking back what raises the objective. ``"hals"`` minimises along one row after the other, two
+    that is proved. ``"accelerated"`` goes beyond in the logarithm of the factors, and below beta 1 tries
+    gamma 1, taking back what raises the objective. ``"hals"`` minimises along one row after the other, two
     sweeps for each product with V. ``"auto"`` is ``"hals"`` where it can be had, else ``"accelerated"``.
 
     Several channels are factorised as one, the root of their mean square, and share masks: panning stays.
@@ -337,6 +337,16 @@ class NMFModel(MaskModel):
 
     def iter_masks(self, spectrogram: Spectrogram) -> Iterator[Array]:
         """Yield the share of each source in the model; for a spectrogram of as many frames and bins.
+
+        Parameters
+        ----------
+        spectrogram : Spectrogram
+            Of the mixture that was learned from: activations are those of its frames.
+
+        Returns
+        -------
+        iterator of array of shape (1, n_freqs, n_frames)
+            In [0, 1]; they sum to one. They are made one at a time.
 
         Raises
         ------
