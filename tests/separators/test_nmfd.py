@@ -356,6 +356,16 @@ def test_given_templates_name_the_sources_and_keep_their_lengths():
 
 
 @pytest.mark.core
+def test_it_begins_as_loud_as_the_mixture_and_ends_where_little_is_gained():
+    drums = loop()
+    # Templates have to have been adapted before anything is said of them.
+    model = NMFD(stft=SMALL, n_iter=40, tol=1.0).separate(drums.mixture, drums.sample_rate).model
+    assert len(model.losses) == 21
+    # The divergence of a spectrogram from another as large is no larger than their sums, but for details.
+    assert model.losses[0] < 1.5 * SMALL.forward(drums.mixture, drums.sample_rate).magnitude().sum()
+
+
+@pytest.mark.core
 def test_one_seed_one_result_on_any_number_of_threads():
     drums = loop(3.0)
     for start in ("drums", "random"):
