@@ -73,7 +73,7 @@ SEPARATORS = {
         ),
         {"precision_snr": 40},
     ),
-    "nmfd": (NMFD(n_iter=20), {}),
+    "nmfd": (NMFD(n_iter=12), {}),
     "nmfd-random": (
         NMFD(stft=STFT(510, 170, "blackman"), start="random", beta=0.5, n_iter=5, power=1.0),
         {},

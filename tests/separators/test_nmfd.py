@@ -13,6 +13,7 @@ import pytest
 from dspsep import NMFD, STFT, FrozenArray, InputError, NMFDModel, from_json, load_model, nmfd, num_threads
 from dspsep.data import scenes
 from dspsep.metrics import si_sdr
+from dspsep.separators.nmf._drum_templates import drum_templates
 from tests.cases import case_names, real_case
 from tests.separators.oracles import make_nmfd
 
@@ -414,6 +415,22 @@ def test_channels_share_one_model_of_their_energy():
 # ---- drums
 
 
+@pytest.mark.core
+@pytest.mark.parametrize("rate", [8000, 44100])
+def test_a_kit_is_in_order_of_pitch_at_any_rate(rate):
+    frequency = np.fft.rfftfreq(2048)
+    templates = drum_templates(STFT(), rate, 12, 0)
+    np.testing.assert_allclose(templates.sum(axis=(0, 2)), 1)
+    kick, snare, closed, opened = (templates.sum(axis=2) * frequency[:, None]).sum(axis=0) / frequency.max()
+    assert kick < 0.5 * snare < snare < opened < closed
+    # The upper part of the band is a hi-hat's, even where there is nothing above 7 kHz.
+    spectrum = templates[:, 2].sum(axis=1)
+    lower, upper = (spectrum[(frequency >= low) & (frequency < low + 0.05)].sum() for low in (0.3, 0.45))
+    assert lower > 0.6 * upper
+    # Many takes of the noise: one alone has holes, as random numbers have.
+    assert np.std(np.diff(spectrum[700:])) < 0.2 * np.mean(spectrum[700:])
+
+
 def instruments(case):
     references = {name: audio[0] for name, audio in case.references.items()}
     if "open_hat" in references:
@@ -461,9 +478,9 @@ def test_every_drum_gains_and_more_than_by_blind_factorisation(name):
     assert np.mean(list(gained.values())) > blind_gains(case, references) + 3, gained
 
 
-@pytest.mark.parametrize(("seed", "rate"), [(1, 44100), (2, 22050), (3, 48000)])
+@pytest.mark.parametrize(("seed", "rate"), [(1, 44100), (2, 22050), (3, 8000)])
 def test_synthetic_drums_gain_at_any_rate(seed, rate):
-    drums = scenes.drum_loop(duration=4.0, sample_rate=rate, seed=seed)
+    drums = scenes.drum_loop(duration=3.0, sample_rate=rate, seed=seed)
     gained = gains(drums.sources, drums.mixture, NMFD(n_iter=40).separate(drums.mixture, rate))
     assert min(gained.values()) > 9, gained
     assert np.mean(list(gained.values())) > 12, gained

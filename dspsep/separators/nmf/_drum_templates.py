@@ -37,9 +37,6 @@ def drum_templates(stft: STFT, sample_rate: float, n_frames: int, seed: int) -> 
             # From the middle of the first frame on, as `forward` pads with zeros.
             strokes = stft.forward(drum(time, sample_rate, rng), sample_rate)
             templates[:, k, :] += strokes.magnitude()[0, :, :n_frames]
-    # At rates so low that a drum is silent nothing is known of it.
-    sizes = templates.sum(axis=(0, 2), keepdims=True)
-    templates = np.where(sizes > 0, templates, 1.0)
     return np.asarray(templates / templates.sum(axis=(0, 2), keepdims=True))
 
 
