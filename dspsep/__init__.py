@@ -38,7 +38,9 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.hpss.median import HPSS, HPSSModel, hpss_masks
     from dspsep.separators.hpss.two_stage import TwoStageHPSS
     from dspsep.separators.nmf.blind import NMF, NMFModel
+    from dspsep.separators.nmf.deconvolution import nmfd
     from dspsep.separators.nmf.factorisation import nmf
+    from dspsep.separators.nmf.nmfd import NMFD, NMFDModel
     from dspsep.sources import Provenance, Sources
     from dspsep.stft import STFT, Spectrogram
     from dspsep.streaming import Reach, Stream
@@ -46,6 +48,7 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
 __all__ = [
     "HPSS",
     "NMF",
+    "NMFD",
     "STFT",
     "BackendError",
     "CascadedHPSS",
@@ -61,6 +64,7 @@ __all__ = [
     "MaskModel",
     "MixtureAsEstimate",
     "Model",
+    "NMFDModel",
     "NMFModel",
     "Pipeline",
     "Progress",
@@ -89,6 +93,7 @@ __all__ = [
     "masks",
     "metrics",
     "nmf",
+    "nmfd",
     "num_threads",
     "oracle",
     "save",

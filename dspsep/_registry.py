@@ -59,6 +59,12 @@ METHODS: dict[str, Method] = {
         summary="Components with a fixed spectrum each, by non-negative matrix factorisation",
         source_names=tuple(f"component_{k}" for k in range(8)),
     ),
+    "NMFD": Method(
+        target="dspsep.separators.nmf.nmfd:NMFD",
+        family="nmf",
+        summary="Convolutive factorisation of a spectrogram; kick, snare and hi-hat of a drum track",
+        source_names=("kick", "snare", "hihat"),
+    ),
     "MixtureAsEstimate": Method(
         target="dspsep.separators.baseline.mixture:MixtureAsEstimate",
         family="baseline",
@@ -84,6 +90,7 @@ _COMPOSITIONS: dict[str, str] = {"Pipeline": "dspsep.pipeline:Pipeline"}
 _MODELS: dict[str, str] = {
     "HPSSModel": "dspsep.separators.hpss.median:HPSSModel",
     "HighLowPassModel": "dspsep.separators.baseline.high_low_pass:HighLowPassModel",
+    "NMFDModel": "dspsep.separators.nmf.nmfd:NMFDModel",
     "IterativeHPSSModel": "dspsep.separators.hpss.iterative:IterativeHPSSModel",
     "NMFModel": "dspsep.separators.nmf.blind:NMFModel",
 }
@@ -137,6 +144,7 @@ PUBLIC: dict[str, str] = {
     "load": "dspsep.data.files:load",
     "load_model": "dspsep.model:load_model",
     "nmf": "dspsep.separators.nmf.factorisation:nmf",
+    "nmfd": "dspsep.separators.nmf.deconvolution:nmfd",
     "num_threads": "dspsep._parallel:num_threads",
     "save": "dspsep.data.files:save",
     "separate_file": "dspsep.data._separation:separate_file",

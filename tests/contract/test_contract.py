@@ -14,6 +14,7 @@ from dspsep.separators.hpss.iterative import IterativeHPSS
 from dspsep.separators.hpss.median import HPSS
 from dspsep.separators.hpss.two_stage import TwoStageHPSS
 from dspsep.separators.nmf.blind import NMF
+from dspsep.separators.nmf.nmfd import NMFD
 from dspsep.stft import STFT
 from dspsep.testing import contract
 
@@ -71,6 +72,11 @@ SEPARATORS = {
             groups="timbre",
         ),
         {"precision_snr": 40},
+    ),
+    "nmfd": (NMFD(n_iter=12), {}),
+    "nmfd-random": (
+        NMFD(stft=STFT(510, 170, "blackman"), start="random", beta=0.5, n_iter=5, power=1.0),
+        {},
     ),
     "mixture": (MixtureAsEstimate(), {}),
     "mixture-of-three": (MixtureAsEstimate(source_names=("drums", "bass", "rest")), {}),
