@@ -474,3 +474,19 @@ def test_models_from_a_file_are_checked():
         with pytest.raises(InputError) as info:
             NMFModel(**{**good, name: bad})
         assert info.value.name == name
+
+
+@pytest.mark.parametrize("n_iter", [1, 7, 20, 30])
+@pytest.mark.parametrize(("solver", "beta"), [("mu", 1.0), ("accelerated", 1.0), ("hals", 2.0)])
+def test_no_tolerance_makes_more_iterations_than_asked_for(solver: str, beta: float, n_iter: int) -> None:
+    rng = np.random.default_rng(7)
+    V, W, H = rng.random((30, 40)), rng.random((30, 3)), rng.random((3, 40))
+    *_, losses = nmf(V, W, H, beta=beta, n_iter=n_iter, tol=1e-12, solver=solver)
+    assert len(losses) == n_iter + 1
+
+
+def test_a_tolerance_ends_what_no_longer_falls() -> None:
+    rng = np.random.default_rng(7)
+    V, W, H = rng.random((30, 40)), rng.random((30, 3)), rng.random((3, 40))
+    *_, losses = nmf(V, W, H, beta=1.0, n_iter=3000, tol=1e-3, solver="mu")
+    assert 10 < len(losses) < 1000

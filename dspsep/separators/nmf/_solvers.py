@@ -101,9 +101,11 @@ class _Progress:
         done = len(losses) - 1
         if done and self._report is not None and self._report(done, loss, W, H):
             return True
-        if task.tol and done and done % _CHECKED_EVERY == 0:
-            return losses[-1 - _CHECKED_EVERY] - loss < task.tol * losses[0]
-        return done == task.n_iter
+        if done >= task.n_iter:
+            return True
+        if not task.tol or not done or done % _CHECKED_EVERY:
+            return False
+        return losses[-1 - _CHECKED_EVERY] - loss < task.tol * losses[0]
 
     def factors(self, W: Array, H: Array) -> Factors:
         return Factors(W, H, tuple(self.losses))
