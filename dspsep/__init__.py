@@ -39,6 +39,9 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.hpss.two_stage import TwoStageHPSS
     from dspsep.separators.nmf.blind import NMF, NMFModel
     from dspsep.separators.nmf.factorisation import nmf
+    from dspsep.separators.nmf.semi_supervised import SemiSupervisedNMF
+    from dspsep.separators.nmf.supervised import SupervisedNMF
+    from dspsep.separators.nmf.templates import Templates, learn_templates
     from dspsep.sources import Provenance, Sources
     from dspsep.stft import STFT, Spectrogram
     from dspsep.streaming import Reach, Stream
@@ -68,12 +71,15 @@ __all__ = [
     "Reach",
     "Refiner",
     "Regroup",
+    "SemiSupervisedNMF",
     "Separator",
     "Sources",
     "SpectralSeparator",
     "Spectrogram",
     "Split",
     "Stream",
+    "SupervisedNMF",
+    "Templates",
     "TwoStageHPSS",
     "WarmupReport",
     "__version__",
@@ -84,6 +90,7 @@ __all__ = [
     "get_num_threads",
     "hpss_masks",
     "iterative_hpss",
+    "learn_templates",
     "load",
     "load_model",
     "masks",
