@@ -33,10 +33,10 @@ class Supervision(SpectralSeparator):
 
     Parameters
     ----------
-    templates : mapping of str to Templates
-        Of each source that has some. Kept as a tuple of pairs.
     stft : STFT, optional
         That of the templates.
+    templates : mapping of str to Templates
+        Those of each source that has some. Kept as a tuple of pairs.
     beta : float, default=1.0
         See `NMF`, as for what follows.
     n_iter : int, default=200

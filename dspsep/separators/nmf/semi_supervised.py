@@ -36,16 +36,11 @@ class SemiSupervisedNMF(Supervision):
 
     Parameters
     ----------
+    stft : STFT, optional
+        The transform: that of the templates, which no other is accepted for.
     templates : mapping of str to Templates
         Of some sources, by name: see `learn_templates`. All for one transform, rate and exponent. Kept as a
         tuple of pairs.
-    n_free : int, default=16
-        How many templates the rest has. Too few, and the known ones have to explain the rest; too many, and
-        the rest explains the sources as well.
-    rest : str, default="rest"
-        The name of what is left.
-    stft : STFT, optional
-        The transform: that of the templates, which no other is accepted for.
     beta : float, default=1.0
         The divergence, from -1 to 3: 2 is half the squared distance, which loud bins rule; 1 is that of
         Kullback and Leibler; 0 that of Itakura and Saito, to which loud and quiet count alike.
@@ -57,6 +52,11 @@ class SemiSupervisedNMF(Supervision):
         How the objective is lowered; see `NMF`.
     l1 : float, default=0.0
         The weight of the sum of activations, which makes them sparse, for data with a mean of one.
+    n_free : int, default=16
+        How many templates the rest has. Too few, and the known ones have to explain the rest; too many, and
+        the rest explains the sources as well.
+    rest : str, default="rest"
+        The name of what is left.
     seed : int, default=0
         Of the random numbers that the free templates begin with.
 

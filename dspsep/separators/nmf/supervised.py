@@ -36,11 +36,11 @@ class SupervisedNMF(Supervision):
 
     Parameters
     ----------
+    stft : STFT, optional
+        The transform: that of the templates, which no other is accepted for.
     templates : mapping of str to Templates
         Of every source, by name: see `learn_templates`. All for one transform, rate and exponent. Kept as a
         tuple of pairs.
-    stft : STFT, optional
-        The transform: that of the templates, which no other is accepted for.
     beta : float, default=1.0
         The divergence, from -1 to 3: 2 is half the squared distance, which loud bins rule; 1 is that of
         Kullback and Leibler; 0 that of Itakura and Saito, to which loud and quiet count alike.
