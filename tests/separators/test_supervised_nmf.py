@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+from itertools import pairwise
 
 import array_api_strict
 import numpy as np
@@ -260,6 +261,32 @@ def test_everything_can_be_stored(tmp_path):
         Templates.from_json(SUPERVISED.to_json())
 
 
+@pytest.mark.core
+def test_l1_makes_activations_sparse_but_for_beta_1():
+    spectrogram = SMALL.forward(noise((4000,)), RATE)
+    nmf = SupervisedNMF(templates={"a": dictionary(3, 80)}, n_iter=200, tol=0)
+    dense, sparse = (nmf.replace(beta=2, l1=l1).fit(spectrogram).activations for l1 in (0.0, 0.3))
+    assert (sparse == 0).mean() > (dense == 0).mean() + 0.03
+    dense, scaled = (nmf.replace(l1=l1).fit(spectrogram).activations for l1 in (0.0, 1.0))
+    np.testing.assert_allclose(scaled.sum(axis=0), dense.sum(axis=0) / 2, rtol=1e-3)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("nmf", [SUPERVISED, SEMI])
+def test_a_callback_sees_the_loss_fall_and_ends_the_iterations(nmf):
+    seen = []
+
+    def callback(progress):
+        seen.append(progress)
+        return progress.iteration == 7
+
+    model = nmf.fit(SMALL.forward(noise((4000,)), RATE), callback=callback)
+    assert [progress.iteration for progress in seen] == list(range(1, 8))
+    assert tuple(progress.loss for progress in seen) == model.losses[1:]
+    assert {(progress.stage, progress.n_iterations) for progress in seen} == {("fit", 20)}
+    assert all(after <= before for before, after in pairwise(model.losses))
+
+
 def test_settings_come_from_the_templates():
     assert SEMI.stft == SMALL
     assert SemiSupervisedNMF(templates={"a": A, "b": B}, n_free=3, n_iter=20, stft=SMALL, beta=1) == SEMI
@@ -328,6 +355,7 @@ BAD_SETTINGS = [
     ({"templates": {"": A}}, "a source's name"),
     ({"templates": {"residual": A}}, "templates"),
     ({"templates": (("a", A), ("a", B))}, "templates"),
+    ({"templates": {"a": dictionary(1, 6000), "b": dictionary(2, 6000)}}, "templates"),
     ({"templates": {"a": A, "b": dictionary(1, sample_rate=16000)}}, "templates['b']"),
     ({"templates": {"a": A, "b": dictionary(1, exponent=2.0)}}, "templates['b']"),
     ({"templates": {"a": A, "b": dictionary(1, stft=STFT(128, 64))}}, "templates['b']"),

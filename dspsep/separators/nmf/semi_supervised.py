@@ -51,7 +51,8 @@ class SemiSupervisedNMF(Supervision):
     solver : {"auto", "mu", "accelerated", "hals"}, default="auto"
         How the objective is lowered; see `NMF`.
     l1 : float, default=0.0
-        The weight of the sum of activations, which makes them sparse, for data with a mean of one.
+        The weight of the sum of activations, for data with a mean of one. Makes them sparse, but for beta 1,
+        where it only scales them.
     n_free : int, default=16
         How many templates the rest has. Too few, and the known ones have to explain the rest; too many, and
         the rest explains the sources as well.

@@ -51,8 +51,8 @@ class SupervisedNMF(Supervision):
     solver : {"auto", "mu", "accelerated", "hals"}, default="auto"
         How the objective is lowered; see `NMF`.
     l1 : float, default=0.0
-        The weight of the sum of activations, which makes them sparse, for data with a mean of one: of use
-        with more templates than there are frequencies.
+        The weight of the sum of activations, for data with a mean of one. Makes them sparse, which is of use
+        with more templates than there are frequencies; but for beta 1, where it only scales them.
 
     Raises
     ------
