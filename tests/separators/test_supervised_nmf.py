@@ -212,6 +212,29 @@ def test_templates_do_not_depend_on_level_channels_or_device():
 
 
 @pytest.mark.core
+def test_settings_of_learning_do_what_they_say():
+    example = noise((4000,))
+    settings = {"n_components": 1, "stft": SMALL, "n_iter": 50}
+    V = SMALL.forward(example, RATE).magnitude()[0]
+    for exponent, beta in ((1.0, 1.0), (2.0, 1.0), (0.5, 2.0)):
+        found = learn_templates(example, RATE, exponent=exponent, beta=beta, **settings)
+        powers = V**exponent
+        expected = powers.mean(axis=1)  # for beta 1 in one step
+        if beta == 2:
+            expected = np.abs(np.linalg.svd(powers)[0][:, 0])
+        np.testing.assert_allclose(found.values.values[:, 0], expected / expected.sum(), rtol=1e-3)
+        assert found.exponent == exponent
+    settings = {"n_components": 4, "stft": SMALL, "n_iter": 1}
+    begun = [
+        learn_templates(example, RATE, init=init, **settings) for init in ("random", "nndsvd", "nndsvda")
+    ]
+    assert len({*begun, learn_templates(example, RATE, **settings)}) == 4
+    assert learn_templates(example, RATE, init="nndsvdar", **settings) == learn_templates(
+        example, RATE, **settings
+    )
+
+
+@pytest.mark.core
 @pytest.mark.parametrize("nmf", [SUPERVISED, SEMI])
 def test_it_works_on_other_devices(nmf):
     audio = noise((2, 4000))
