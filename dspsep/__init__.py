@@ -41,6 +41,9 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.nmf.deconvolution import nmfd
     from dspsep.separators.nmf.factorisation import nmf
     from dspsep.separators.nmf.nmfd import NMFD, NMFDModel
+    from dspsep.separators.nmf.semi_supervised import SemiSupervisedNMF
+    from dspsep.separators.nmf.supervised import SupervisedNMF
+    from dspsep.separators.nmf.templates import Templates, learn_templates
     from dspsep.sources import Provenance, Sources
     from dspsep.stft import STFT, Spectrogram
     from dspsep.streaming import Reach, Stream
@@ -72,12 +75,15 @@ __all__ = [
     "Reach",
     "Refiner",
     "Regroup",
+    "SemiSupervisedNMF",
     "Separator",
     "Sources",
     "SpectralSeparator",
     "Spectrogram",
     "Split",
     "Stream",
+    "SupervisedNMF",
+    "Templates",
     "TwoStageHPSS",
     "WarmupReport",
     "__version__",
@@ -88,6 +94,7 @@ __all__ = [
     "get_num_threads",
     "hpss_masks",
     "iterative_hpss",
+    "learn_templates",
     "load",
     "load_model",
     "masks",

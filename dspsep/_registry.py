@@ -95,6 +95,14 @@ _MODELS: dict[str, str] = {
     "NMFModel": "dspsep.separators.nmf.blind:NMFModel",
 }
 
+#: Separators that cannot be made without templates of the user's, and so are no methods of the command line,
+#: and these templates.
+_SUPERVISED: dict[str, str] = {
+    "SemiSupervisedNMF": "dspsep.separators.nmf.semi_supervised:SemiSupervisedNMF",
+    "SupervisedNMF": "dspsep.separators.nmf.supervised:SupervisedNMF",
+    "Templates": "dspsep.separators.nmf.templates:Templates",
+}
+
 #: Separators that cannot be made without the true sources, and so are no methods of the command line. They
 #: and their model are public names of `dspsep.oracle`.
 _ORACLES: dict[str, str] = {
@@ -111,6 +119,7 @@ _PUBLIC_TYPES: dict[str, str] = {
     **REFINERS,
     **_COMPOSITIONS,
     **_MODELS,
+    **_SUPERVISED,
     "STFT": "dspsep.stft:STFT",
 }
 
@@ -141,6 +150,7 @@ PUBLIC: dict[str, str] = {
     "get_num_threads": "dspsep._parallel:get_num_threads",
     "hpss_masks": "dspsep.separators.hpss.median:hpss_masks",
     "iterative_hpss": "dspsep.separators.hpss.iterative:iterative_hpss",
+    "learn_templates": "dspsep.separators.nmf.templates:learn_templates",
     "load": "dspsep.data.files:load",
     "load_model": "dspsep.model:load_model",
     "nmf": "dspsep.separators.nmf.factorisation:nmf",

@@ -1,0 +1,138 @@
+"""Semi-supervised factorisation: the templates of some sources are known, those of the rest are learned.
+
+With W_s the templates of source s, learned from an example of it alone, and V the magnitudes of the mixture,
+
+    V ~ sum_s W_s H_s + W_rest H_rest,        M_s = W_s H_s / (sum_r W_r H_r + W_rest H_rest)
+
+where all activations and W_rest are learned, and W_s stays as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+from dspsep import _backend, _checks
+from dspsep._typing import Array
+from dspsep.errors import InputError
+from dspsep.separators.nmf._core import Prepared
+from dspsep.separators.nmf._grouping import Groups
+from dspsep.separators.nmf._supervision import Supervision
+from dspsep.separators.nmf.templates import MAX_N_COMPONENTS
+from dspsep.sources import check_source_name
+
+__all__ = ["SemiSupervisedNMF"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SemiSupervisedNMF(Supervision):
+    """Separation of sources whose spectra are known from everything else.
+
+    Some sources have templates, learned from recordings of them alone. Free templates are learned from the
+    mixture for what these do not explain.
+
+    Parameters
+    ----------
+    stft : STFT, optional
+        The transform: that of the templates, which no other is accepted for.
+    templates : mapping of str to Templates
+        Of some sources, by name: see `learn_templates`. All for one transform, rate and exponent. Kept as a
+        tuple of pairs.
+    beta : float, default=1.0
+        The divergence, from -1 to 3: 2 is half the squared distance, which loud bins rule; 1 is that of
+        Kullback and Leibler; 0 that of Itakura and Saito, to which loud and quiet count alike.
+    n_iter : int, default=200
+        The most iterations.
+    tol : float, default=1e-4
+        They end where ten of them lower the objective by less than this part of what it was at first.
+    solver : {"auto", "mu", "accelerated", "hals"}, default="auto"
+        How the objective is lowered; see `NMF`.
+    l1 : float, default=0.0
+        The weight of the sum of activations, for data with a mean of one. Makes them sparse, but for beta 1,
+        where it only scales them.
+    n_free : int, default=16
+        How many templates the rest has. Too few, and the known ones have to explain the rest; too many, and
+        the rest explains the sources as well.
+    rest : str, default="rest"
+        The name of what is left.
+    seed : int, default=0
+        Of the random numbers that the free templates begin with.
+
+    Raises
+    ------
+    InputError
+        If a setting is out of range, or templates do not belong together.
+
+    See Also
+    --------
+    learn_templates : From an example to templates.
+    SupervisedNMF : For mixtures in which all sources are known.
+
+    Notes
+    -----
+    The sources are those of the templates, and the rest last. Activations begin as constants: what varies
+    from frame to frame is left to templates that know how, and the rest begins with what is steady.
+
+    The better the templates fit, the better it separates: where they do not, the rest takes a source away,
+    since nothing keeps it from being loud. Templates of another recording are of use only if it sounds alike.
+
+    Several channels are factorised as one, the root of their mean square, and share masks: panning stays.
+
+    Deviations from the paper, whose model is that of beta 1 in the language of probabilities: other
+    divergences, faster solvers, and the start.
+
+    Cost: O(n_iter n_components n_freqs n_frames). Peak memory beside the input and the sources: the spectrum,
+    three real arrays of the size of one channel of it, and a few copies of the factors.
+
+    References
+    ----------
+    P. Smaragdis, B. Raj, M. Shashanka, "Supervised and semi-supervised separation of sounds from
+    single-channel mixtures", Independent Component Analysis and Signal Separation (ICA), 2007, pp. 414-421.
+    doi:10.1007/978-3-540-74494-8_52
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=2.0)
+    >>> kick = dspsep.learn_templates(scene.sources["kick"], scene.sample_rate, n_components=4)
+    >>> nmf = dspsep.SemiSupervisedNMF(templates={"kick": kick}, n_free=8, n_iter=50)
+    >>> list(nmf.separate(scene.mixture, scene.sample_rate))
+    ['kick', 'rest']
+    """
+
+    n_free: int = 16
+    rest: str = "rest"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("n_free", "seed"):
+            object.__setattr__(self, name, _checks.plain(getattr(self, name)))
+        _checks.integer("n_free", self.n_free, minimum=1, maximum=MAX_N_COMPONENTS - self._n_fixed)
+        _checks.integer("seed", self.seed, minimum=0)
+        check_source_name(self.rest)
+        if self.rest in dict(self._dictionaries):
+            raise InputError("rest", "another name than those of the templates", repr(self.rest))
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Those of the templates, and the rest."""
+        return (*(name for name, _ in self._dictionaries), self.rest)
+
+    def _components(self, prepared: Prepared) -> tuple[Array, Array, Groups]:
+        V, known = prepared.values, self._known()
+        n_fixed, n_freqs = known.shape
+        values = np.concatenate([known, _random_templates(self.n_free, n_freqs, self.seed)])
+        xp = _backend.namespace(V)
+        W = xp.astype(_backend.asarray_like(values, V), V.dtype)
+        free = tuple(range(n_fixed, n_fixed + self.n_free))
+        return W, np.arange(len(values)) < n_fixed, (*self._groups, (self.rest, free))
+
+
+def _random_templates(n_components: int, n_freqs: int, seed: int) -> Any:
+    """Return frame-major templates that sum to one: absolute values of normal numbers; NumPy."""
+    drawn = np.abs(np.random.default_rng(seed).standard_normal((n_components, n_freqs)))
+    return drawn / drawn.sum(axis=1, keepdims=True)
