@@ -80,8 +80,8 @@ class NMF(SpectralSeparator):
     activations : array of shape (n_components, n_frames), optional
         The activations to begin with: for one mixture of the length they are for.
     l1 : float, default=0.0
-        The weight of the sum of activations, which makes them sparse, for templates that sum to one and data
-        with a mean of one.
+        The weight of the sum of activations, for templates that sum to one and data with a mean of one. It
+        makes them sparse, but for beta 1, where that sum is that of the data and the weight only scales it.
     l2 : float, default=0.0
         The weight of half the sum of their squares, in the same units.
     continuity : float, default=0.0
