@@ -42,7 +42,7 @@ class MDX(Protocol):
     -----
     The challenge adds 1e-7 to both energies, in samples of full scale one. A source that is silent throughout
     is therefore scored: 0 dB for a silent estimate, and less for any sound. The level of the audio matters,
-    if little: a source 60 dB below full scale loses 0.01 dB in a second.
+    too, but only where the energy of the error is not far above that constant.
 
     One pass over the samples, some megabytes of memory.
 
