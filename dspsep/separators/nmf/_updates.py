@@ -255,7 +255,11 @@ class _Collector:
         pushed = objective.penalties.of_templates(W, H)
         if pushed is not None:
             denominator = denominator + pushed
-        return Moments(self._numerator, denominator, gram, loss)
+        numerator, prior = self._numerator, objective.penalties.prior
+        if prior is not None:
+            pull, push = prior.of_templates(W)
+            numerator, denominator = numerator + pull, denominator + push
+        return Moments(numerator, denominator, gram, loss)
 
 
 def _total(losses: list[Array]) -> float:
