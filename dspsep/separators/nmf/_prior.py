@@ -4,9 +4,9 @@ To V = W H a term is added for the components that are known, with W0 what they 
 
     weight * sum_f d_beta(W0[k, f] | W[k, f] + floor)
 
-as if the mixture had, beside its frames, some in which one of them is heard alone. For beta 1 that is minus the
-logarithm of a Dirichlet density of each template, up to constants. It has the form of the divergence itself, so
-the same bound holds, and numerators and denominators gain what those frames would add to them:
+as if the mixture had, beside its frames, some in which one of them is heard alone. For beta 1 that is minus
+the logarithm of a Dirichlet density of each template, up to constants. It has the form of the divergence
+itself, so the same bound holds, and numerators and denominators gain what those frames would add to them:
 
     weight * W0 (W + floor)**(beta - 2)        and        weight * (W + floor)**(beta - 1)
 """
@@ -67,7 +67,7 @@ class Prior:
         return xp.concat([self.weight * pull, none], axis=0), xp.concat([self.weight * push, none], axis=0)
 
     def of_gram(self, gram: Array) -> Array:
-        """Return the products of activations that coordinate descent divides by, with what is known in them."""
+        """Return products of activations, which coordinate descent divides by, with what is known in them."""
         xp = _backend.namespace(gram)
         n_known, n_components = self.templates.shape[0], gram.shape[0]
         which = xp.astype(xp.arange(n_components, device=gram.device) < n_known, gram.dtype)

@@ -4,9 +4,10 @@ With W_s the templates of source s, learned from an example of it alone, and V t
 
     V ~ sum_s W_s H_s + W_rest H_rest,        M_s = W_s H_s / (sum_r W_r H_r + W_rest H_rest)
 
-where all activations and W_rest are learned. What is not known sounds on, and drums, words and strokes do not:
-so jumps of H_rest cost something (Virtanen 2007). W_s begins as it was learned, and may adapt to the mixture
-at a price, which is that of Bayes' rule with an example of it that is so many times as long as the mixture.
+where all activations and W_rest are learned. What is not known sounds on, and drums, words and strokes do
+not: so jumps of H_rest cost something (Virtanen 2007). W_s begins as it was learned, and may adapt to the
+mixture at a price, which is that of Bayes' rule with an example of it that is so many times as long as the
+mixture.
 """
 
 from __future__ import annotations
@@ -64,9 +65,9 @@ class SemiSupervisedNMF(Supervision):
         How many templates the rest has. Too few, and the known ones have to explain the rest; too many, and
         the rest explains the sources as well.
     adaptation : float, default=0.25
-        How readily the templates that were given become those of this mixture, from 0, for never: they count as an
-        example of theirs would, 1 / adaptation times as long as the mixture, in which each is heard alone for
-        as long as the others.
+        How readily the templates that were given become those of this mixture, from 0, for never: they count
+        as an example of theirs would, 1 / adaptation times as long as the mixture, in which each is heard
+        alone for as long as the others.
     continuity : float, default=0.01
         The weight of half the sum of squared differences from frame to frame of the activations of the rest,
         in the units of `l1`: what sounds on is preferred to what is struck. 0 if the rest may be anything.
@@ -97,11 +98,11 @@ class SemiSupervisedNMF(Supervision):
 
     Several channels are factorised as one, the root of their mean square, and share masks: panning stays.
 
-    Deviations from the paper, whose model is that of beta 1 in the language of probabilities, with `adaptation`
-    and `continuity` 0: other divergences, faster solvers, and the start. For beta 1 `adaptation` is a
-    Dirichlet density of each template; for others a divergence of the same form. `continuity` is that of Virtanen,
-    weighed by the level of the mixture and not by that of each component, so that the objective never rises;
-    and, as in Canadas-Quesada et al., for what is not percussive alone.
+    Deviations from the paper, whose model is that of beta 1 in the language of probabilities, with
+    `adaptation` and `continuity` 0: other divergences, faster solvers, and the start. For beta 1 `adaptation`
+    is a Dirichlet density of each template; for others a divergence of the same form. `continuity` is that of
+    Virtanen, weighed by the level of the mixture and not by that of each component, so that the objective
+    never rises; and, as in Canadas-Quesada et al., for what is not percussive alone.
 
     Cost: O(n_iter n_components n_freqs n_frames). Peak memory beside the input and the sources: the spectrum,
     three real arrays of the size of one channel of it, and a few copies of the factors.
@@ -112,9 +113,9 @@ class SemiSupervisedNMF(Supervision):
     single-channel mixtures", Independent Component Analysis and Signal Separation (ICA), 2007, pp. 414-421.
     doi:10.1007/978-3-540-74494-8_52
 
-    T. Virtanen, "Monaural sound source separation by nonnegative matrix factorization with temporal continuity
-    and sparseness criteria", IEEE Transactions on Audio, Speech, and Language Processing 15(3), 2007,
-    pp. 1066-1074. doi:10.1109/TASL.2006.885253
+    T. Virtanen, "Monaural sound source separation by nonnegative matrix factorization with temporal
+    continuity and sparseness criteria", IEEE Transactions on Audio, Speech, and Language Processing 15(3),
+    2007, pp. 1066-1074. doi:10.1109/TASL.2006.885253
 
     F. J. Canadas-Quesada, P. Vera-Candeas, N. Ruiz-Reyes, J. Carabias-Orti, P. Cabanas-Molero,
     "Percussive/harmonic sound separation by non-negative matrix factorization with smoothness/sparseness

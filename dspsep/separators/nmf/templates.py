@@ -30,8 +30,8 @@ MAX_N_COMPONENTS = 10_000
 # What sums to one but for this is left as it is, so that what was stored comes back to the bit.
 _ROUNDING = 1e-6
 
-# Seconds. The neighbours of a bass drum are told from it by frequency: with a quarter of this, templates of drums of
-# other recordings gain half as much.
+# Seconds. The neighbours of a bass drum are told from it by frequency: with a quarter of this, drums of other
+# recordings gain less than half as much.
 _FRAME = 0.19
 
 
@@ -143,17 +143,18 @@ def learn_templates(
     Parameters
     ----------
     audio : array of shape (n_samples,) or (n_channels, n_samples), or a sequence of such arrays
-        The source alone, NumPy or CuPy: finite audio; a list or a tuple of arrays is several examples. Several
-        channels are learned from as one, the root of their mean square. How loud an example is makes no
-        difference.
+        The source alone, NumPy or CuPy: finite audio; a list or a tuple of arrays is several examples.
+        Several channels are learned from as one, the root of their mean square. How loud an example is makes
+        no difference.
     sample_rate : float
         In hertz. Mixtures must have the same: resample examples first if need be.
     n_components : int, default=16
         How many spectra to learn, at most 10000: one for each drum or pitch, and a few more.
     stft : STFT, optional
-        The transform, also of mixtures. By default frames of that power of two which is nearest to 0.19 s, and
-        a hop of a quarter: ``STFT(n_fft=8192, hop_length=2048, window="hann")`` at 44.1 kHz. What is low is
-        told apart by frequency, which needs long frames; in return, what precedes a stroke is blurred more.
+        The transform, also of mixtures. By default frames of that power of two which is nearest to 0.19 s,
+        and a hop of a quarter: ``STFT(n_fft=8192, hop_length=2048, window="hann")`` at 44.1 kHz. What is low
+        is told apart by frequency, which needs long frames; in return, what precedes a stroke is blurred
+        more.
     beta : float, default=1.0
         The divergence that is minimised, from -1 to 3; see `NMF`. The same as for mixtures is best.
     exponent : float, default=1.0
@@ -186,8 +187,8 @@ def learn_templates(
 
     Notes
     -----
-    Several examples are learned from as one after the other, at the same mean level. A kit that is not known is
-    described better by several that are.
+    Several examples are learned from as one after the other, at the same mean level. A kit that is not known
+    is described better by several that are.
 
     Cost and memory are those of `NMF` on the examples.
 
@@ -246,7 +247,8 @@ def _examples(audio: Any, rate: float, stft: STFT, beta: float, exponent: float)
         prepared = prepare(V if exponent == 1 else V**exponent, beta)
         del V
         if prepared.mean:
-            # Starts are not quite of the scale of what they are for; so what they are for always has the same.
+            # Starts are not quite of the scale of what they are for; so what they are for always has the
+            # same.
             heard.append(replace(prepared, values=prepared.values / prepared.mean, mean=1.0))
     if len(heard) < 2:
         return heard[0] if heard else prepared
