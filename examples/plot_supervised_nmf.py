@@ -74,6 +74,19 @@ axes[0].legend(loc="upper right", fontsize=9)
 axes[1].set_xlabel("time in s")
 
 # %%
+# The activations of the second: those of the drums jump at strokes, and those of the rest are kept from it,
+# so that no free template becomes a drum.
+model = results["drums are known"].model
+H = model.templates.sum(axis=0)[:, None] * model.activations
+decibels = np.maximum(20 * np.log10(np.maximum(H / H.max(), 1e-12)), -50)
+figure, ax = plt.subplots(figsize=(10, 4), layout="constrained")
+image = ax.pcolormesh(times, np.arange(1, len(H) + 1), decibels, cmap="magma", shading="nearest")
+ax.axhline(12.5, color="white", linewidth=2)
+ax.set(xlabel="time in s", ylabel="component", yticks=[1, 6, 12, 18, 24])
+ax.set_title("below the line the drums, above it the rest", loc="left", fontsize=10)
+figure.colorbar(image, ax=ax, label="decibels below the loudest")
+
+# %%
 # The objective never rises, prior and penalty included.
 figure, ax = plt.subplots(figsize=(10, 3), layout="constrained")
 for (label, sources), color, style in zip(results.items(), (BLUE, ORANGE), ("-", "--"), strict=True):
