@@ -65,6 +65,12 @@ METHODS: dict[str, Method] = {
         summary="Convolutive factorisation of a spectrogram; kick, snare and hi-hat of a drum track",
         source_names=("kick", "snare", "hihat"),
     ),
+    "OnlineNMF": Method(
+        target="dspsep.separators.nmf.online:OnlineNMF",
+        family="nmf",
+        summary="Factorisation in blocks, of recordings of any length: templates learned as they go on",
+        source_names=tuple(f"component_{k}" for k in range(8)),
+    ),
     "MixtureAsEstimate": Method(
         target="dspsep.separators.baseline.mixture:MixtureAsEstimate",
         family="baseline",
@@ -92,6 +98,7 @@ _MODELS: dict[str, str] = {
     "HighLowPassModel": "dspsep.separators.baseline.high_low_pass:HighLowPassModel",
     "NMFDModel": "dspsep.separators.nmf.nmfd:NMFDModel",
     "IterativeHPSSModel": "dspsep.separators.hpss.iterative:IterativeHPSSModel",
+    "OnlineNMFModel": "dspsep.separators.nmf._online:OnlineNMFModel",
     "NMFModel": "dspsep.separators.nmf.blind:NMFModel",
 }
 

@@ -26,6 +26,7 @@ from typing import NamedTuple
 from dspsep import _backend
 from dspsep._typing import Array
 from dspsep.kernels import kernels_for
+from dspsep.separators.nmf._history import History
 from dspsep.separators.nmf._penalties import Penalties
 
 __all__ = ["Moments", "Objective", "Step", "blocks", "collect", "energy_of", "multiplied", "sweep"]
@@ -52,12 +53,15 @@ class Objective:
         On the activations.
     energy : float, optional
         The sum of the squares of V, for beta 2: computed anew in every pass if it is not given.
+    history : History, optional
+        What came before, which templates are to explain, too. Not for solvers by coordinates.
     """
 
     beta: float
     floor: float
     energy: float | None = None
     penalties: Penalties = field(default_factory=Penalties)
+    history: History | None = None
 
     @property
     def exponent(self) -> float:
@@ -255,7 +259,10 @@ class _Collector:
         pushed = objective.penalties.of_templates(W, H)
         if pushed is not None:
             denominator = denominator + pushed
-        return Moments(self._numerator, denominator, gram, loss)
+        if objective.history is None:
+            return Moments(self._numerator, denominator, gram, loss)
+        pull, push = objective.history.gains(W)
+        return Moments(self._numerator + pull, denominator + push, gram, loss + objective.history.value(W))
 
 
 def _total(losses: list[Array]) -> float:
