@@ -157,6 +157,7 @@ def test_frequencies_of_nobody_are_the_residual():
         high = np.sin(2 * np.pi * 3000 * time)
         sources = separator.separate(np.sin(2 * np.pi * 300 * time) + high, RATE)
         assert si_sdr(high, sources["residual"]) > 30
+        assert separator._learner(RATE)._learned.all() == adapt == separator._learner(RATE)._learned.any()
 
 
 @pytest.mark.parametrize("memory", [0.5, 50.0])
@@ -248,6 +249,9 @@ def test_the_callback_can_end_the_learning(scene):
     assert np.abs(ended.model.templates - plain.model.templates).max() > 1e-4
     np.testing.assert_allclose(sum(ended.values()), scene.mixture, atol=1e-6)
     assert len(ended.model.losses) == len(plain.model.losses)
+    never = separator.separate(scene.mixture, RATE, callback=lambda _: True)
+    drawn = separator._first_templates().T.astype(np.float32)
+    np.testing.assert_array_equal(never.model.templates, drawn)
 
 
 # --- the model ---
