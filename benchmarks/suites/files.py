@@ -63,7 +63,7 @@ def _prepare(separate: Callable[[SongFile, Path], None], song: SongFile) -> Task
 
 # --- factorisation ---
 
-_N_COMPONENTS, _SECONDS = 8, 1.0
+_N_COMPONENTS, _SECONDS = 8, 0.5
 
 
 def _online(song: SongFile, folder: Path) -> None:
@@ -144,8 +144,8 @@ SUITE = Suite(
             name="online-nmf-to-files",
             title="Factorisation in batches, from file to files",
             note=(
-                "Eight components by the divergence of Kullback and Leibler, in batches of a second and one "
-                "pass: `dspsep.separate_file` with `OnlineNMF`, and what takes its place with librosa, "
+                "Eight components by the divergence of Kullback and Leibler, in batches of half a second and "
+                "one pass: `dspsep.separate_file` with `OnlineNMF`, and what takes its place with librosa, "
                 "`MiniBatchNMF` of scikit-learn and soundfile. The components differ; compared is their sum."
             ),
             contenders=(

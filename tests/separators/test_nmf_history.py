@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,11 @@ def remembered(beta, V, W, H, memory=np.inf, history=None):
     moments = collect(Objective(beta=beta, floor=0.0), V, W, H)
     history = History.of_nothing(W, beta) if history is None else history
     return history.after(W, moments.numerator, moments.denominator, len(V), memory)
+
+
+def without_age(history):
+    """Return a history that counts as it does for ever: it has been heard without end."""
+    return replace(history, heard=1e15 * history.heard)
 
 
 @pytest.mark.core
@@ -79,7 +86,7 @@ def test_it_is_least_at_the_templates_an_update_leads_to(beta):
 @pytest.mark.parametrize("beta", BETAS)
 def test_several_batches_add_up(beta):
     first, second = batch(1), batch(2)
-    both = remembered(beta, *second, history=remembered(beta, *first))
+    both = remembered(beta, *second, history=without_age(remembered(beta, *first)))
     others = [RNG.gamma(1.0, size=(4, 12)) for _ in range(2)]
     differences = [
         sum(h.value(others[0]) - h.value(others[1]) for h in pair)
@@ -95,27 +102,54 @@ def test_a_scale_is_a_scale(beta):
     louder = remembered(beta, 2.0**10 * V, W, 2.0**10 * H)
     np.testing.assert_allclose(louder.pull, history.scaled(10).pull, rtol=1e-12)
     np.testing.assert_allclose(louder.push, history.scaled(10).push, rtol=1e-12)
+    np.testing.assert_allclose(louder.heard, history.scaled(10).heard, rtol=1e-12)
     np.testing.assert_allclose(louder.loudest, history.scaled(10).loudest, rtol=1e-12)
 
 
 @pytest.mark.parametrize("beta", BETAS)
 def test_what_is_forgotten(beta):
     V, W, H = batch()
-    history = None
-    for _ in range(20):
-        history = remembered(beta, V, W, H, memory=90.0, history=history)
-    # Batches of 30 frames, all alike: three of them are remembered.
-    once = remembered(beta, V, W, H)
-    np.testing.assert_allclose(history.pull, 3 * once.pull, rtol=1e-9)
-    np.testing.assert_allclose(history.push, 3 * once.push, rtol=1e-9)
+    once, history = remembered(beta, V, W, H), None
+    for _ in range(300):
+        history = remembered(beta, V, W, H, memory=900.0, history=history)
+    # Batches of 30 frames, all alike: thirty of them are remembered, but for the steps that they come in.
+    np.testing.assert_allclose(history.pull, 30 * once.pull, rtol=0.03)
+    np.testing.assert_allclose(history.push, 30 * once.push, rtol=0.03)
     # What nothing is heard of is not forgotten; what is heard anew counts as much as it does.
     quiet = H.copy()
     quiet[:, 1:] = 0
     later = history
     for _ in range(20):
-        later = remembered(beta, V, W, quiet, memory=90.0, history=later)
+        later = remembered(beta, V, W, quiet, memory=900.0, history=later)
     np.testing.assert_allclose(later.pull[1:], history.pull[1:], rtol=1e-9)
     assert not np.allclose(later.pull[0], history.pull[0], rtol=1e-3)
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_first_impressions_count_less(beta):
+    """Without an end of memory, a batch weighs with the fourth power of how many there had been."""
+    V, W, H = batch()
+    history = None
+    for k in range(9):
+        # Only the second batch pulls another way.
+        history = remembered(beta, 2 * V if k == 1 else V, W, H, history=history)
+    once, twice = remembered(beta, V, W, H), remembered(beta, 2 * V, W, H)
+    weights = (np.arange(1, 10) / 9) ** 4
+    expected = weights.sum() * once.pull + weights[1] * (twice.pull - once.pull)
+    np.testing.assert_allclose(history.pull, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_templates_can_be_taken_as_heard(beta):
+    V, W, H = batch()
+    denominator = collect(Objective(beta=beta, floor=0.0), V, W, H).denominator
+    known = History.of_nothing(W, beta).as_if_heard(W, denominator, 30, 900.0)
+    assert known.value(W) == pytest.approx(0, abs=1e-9 * np.abs(known.pull).sum())
+    # They count as thirty such batches, and go on counting so.
+    once = remembered(beta, V, W, H)
+    np.testing.assert_allclose(known.push, 30 * once.push, rtol=1e-9)
+    following = remembered(beta, V, W, H, memory=900.0, history=known)
+    np.testing.assert_allclose(following.push, known.push, rtol=0.03)
 
 
 @pytest.mark.parametrize("beta", BETAS)
@@ -141,9 +175,7 @@ def test_it_weighs_in_the_factorisation_of_a_batch():
     found = []
     for weight in (0.0, 1.0, 1e9):
         history = remembered(1.0, *batch(5))
-        history = History(
-            beta=1.0, pull=weight * history.pull, push=weight * history.push, loudest=history.loudest
-        )
+        history = replace(history, pull=weight * history.pull, push=weight * history.push)
         moments = collect(prepared.objective(1.0, history=history), prepared.values, W, H)
         found.append(multiplied(W, moments.numerator, moments.denominator, 1.0))
     alone = collect(prepared.objective(1.0), prepared.values, W, H)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import cast, final
@@ -213,9 +212,8 @@ class Learner:
         xp = _backend.namespace(W)
         heard = collect(prepared.objective(task.beta), prepared.values, W, H, with_loss=False)[1]
         is_known = _backend.asarray_like(self._is_known, W)[:, None]
-        term = xp.where(is_known, heard * (task.memory / H.shape[0]), xp.zeros_like(heard))
-        # Numerators equal to denominators: the templates are the best there are of what was heard.
-        history = history.scaled(prepared.exponent).after(W, term, term, task.memory, math.inf)
+        heard = xp.where(is_known, heard, xp.zeros_like(heard))
+        history = history.scaled(prepared.exponent).as_if_heard(W, heard, H.shape[0], task.memory)
         return history.scaled(-prepared.exponent)
 
     def model(self, stft: STFT, sample_rate: float) -> OnlineNMFModel:
