@@ -39,7 +39,7 @@ _TUNING = (20.0, 20_000.0)
 _LOBE_BINS = 2.0
 # How long an attack lasts, and how loud it begins in every bin, in amplitude relative to the fundamental.
 _ATTACK_SECONDS, _ATTACK_LEVEL = 0.05, 0.01
-# How fast the amplitude of notes falls at the start, while they last and after, and what it never falls below.
+# How fast the amplitude of notes falls at the start, while they last and after, and its least value.
 _FADE_SECONDS, _RELEASE_SECONDS, _FAINTEST = 2.0, 0.2, 0.03
 # What rounding does to times and frequencies that lie on the edge.
 _ROUNDING = 1e-9
