@@ -70,8 +70,15 @@ def read_midi(path: object, *, pedal: bool = True) -> tuple[Note, ...]:
 
     Examples
     --------
+    >>> import tempfile
+    >>> import mido
     >>> from dspsep import read_midi
-    >>> score = read_midi("song.mid")  # doctest: +SKIP
+    >>> played = [mido.Message("note_on", note=60), mido.Message("note_off", note=60, time=480)]
+    >>> song = mido.MidiFile(tracks=[mido.MidiTrack(played)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     song.save(f"{folder}/song.mid")
+    ...     read_midi(f"{folder}/song.mid")
+    (Note(pitch=60, onset=0.0, duration=0.5, part='track 1'),)
     """
     if not isinstance(pedal, bool):
         raise InputError("pedal", "True or False", repr(pedal)[:60])

@@ -98,7 +98,8 @@ def test_the_pedal_holds_notes_of_its_channel(notes_of):
     pedal = track((240, control(64, 127)), (1200, control(64, 0)), name=b"pedal")
     part = track(
         (0, on(60)), (0, on(72)), (120, off(72)), (360, off(60)), (240, on(62)), (0, on(60, 1)),
-        (240, off(60, 1)), (0, on(64)), (240, on(64)), (120, off(64)), (1200, off(62)), name=b"piano",
+        (240, off(60, 1)), (0, on(64)), (240, on(64)), (120, off(64)), (1200, off(62)),
+        (0, on(65)), (240, off(65)), (240, on(36, 9)), name=b"piano",
     )  # fmt: skip
     found = notes_of(smf(pedal, part))
     beat = 0.5 / 480
@@ -109,6 +110,7 @@ def test_the_pedal_holds_notes_of_its_channel(notes_of):
         (720 * beat, 1800 * beat, 62, "piano, channel 1"),  # held longer by hand
         (960 * beat, 240 * beat, 64, "piano, channel 1"),  # until it is struck again
         (1200 * beat, 240 * beat, 64, "piano, channel 1"),
+        (2520 * beat, 240 * beat, 65, "piano, channel 1"),  # after the pedal
     ]
     plain = notes_of(smf(pedal, part), pedal=False)
     assert [duration for _, duration, pitch, _ in plain if pitch == 60] == [480 * beat, 240 * beat]

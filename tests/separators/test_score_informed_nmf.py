@@ -131,7 +131,8 @@ def test_it_is_nmf_from_that_start():
     V = spectrogram.magnitude()[0] ** 2
     W, H, _ = score_start(SCORE, SMALL, RATE, spectrogram.n_frames, exponent=2.0)
     H *= V.mean() / (W @ H).mean()
-    W, H, _ = nmf(V, W, H, n_iter=6, solver="accelerated")
+    W, H, losses = nmf(V, W, H, n_iter=6, solver="accelerated")
+    np.testing.assert_allclose(np.divide(model.losses, model.losses[-1]), np.divide(losses, losses[-1]))
     expected = W @ H
     found = model.templates[:, :-1] @ model.activations[:-1]
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9 * expected.max())
@@ -226,6 +227,10 @@ def test_activations_lie_where_the_notes_say():
     assert set(H[1]) == {0.0, 1.0}
     _, squared, _ = score_start(score, stft, RATE, 100, exponent=2.0, **tolerances)
     np.testing.assert_allclose(squared, H**2)
+    # It does not matter in which order notes are given.
+    again = [Note(pitch=60, onset=onset, duration=0.5) for onset in (0.3, 0.1)]
+    for start in (again, again[::-1]):
+        assert score_start(start, stft, RATE, 100)[1][0, 24] == 1
     long = [Note(pitch=60, onset=-1000, duration=2000)]
     assert score_start(long, stft, RATE, 100)[1][0].min() == 0.03
     # Where no frame lies within, it is the nearest.
@@ -240,6 +245,9 @@ def test_pitches_that_cannot_be_heard_are_silent():
     sources = PLAIN.replace(notes=score).separate(noise((RATE,)), RATE)
     assert sources.names == ("melody", "bass", "bats", "residual")
     assert not sources["bats"].any()
+    just_above = [Note(pitch=69 + 12 * np.log2(4001 / 440), onset=0, duration=1)]
+    W, _, _ = score_start(just_above, SMALL, RATE, 10)
+    assert not W.any()
     plain = PLAIN.separate(noise((RATE,)), RATE)
     np.testing.assert_allclose(sources["bass"], plain["bass"], atol=1e-9)
 
