@@ -201,7 +201,7 @@ def score_start(
     >>> score = [Note(pitch=69, onset=0.1, duration=0.2, part="flute")]
     >>> W, H, groups = score_start(score, STFT(1024), 16000, n_frames=60, attack=False)
     >>> W.shape, int((H > 0).sum()), groups
-    ((513, 1), 28.0, (('flute', (0,)),))
+    ((513, 1), 28, (('flute', (0,)),))
     """
     n_partials, attack = _checks.plain((n_partials, attack))
     tolerances = Tolerances(
