@@ -38,10 +38,12 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.hpss.iterative import IterativeHPSS, IterativeHPSSModel, iterative_hpss
     from dspsep.separators.hpss.median import HPSS, HPSSModel, hpss_masks
     from dspsep.separators.hpss.two_stage import TwoStageHPSS
+    from dspsep.separators.nmf._online import OnlineNMFModel
     from dspsep.separators.nmf.blind import NMF, NMFModel
     from dspsep.separators.nmf.deconvolution import nmfd
     from dspsep.separators.nmf.factorisation import nmf
     from dspsep.separators.nmf.nmfd import NMFD, NMFDModel
+    from dspsep.separators.nmf.online import OnlineNMF
     from dspsep.separators.nmf.score import Note, score_start
     from dspsep.separators.nmf.score_informed import ScoreInformedNMF
     from dspsep.separators.nmf.semi_supervised import SemiSupervisedNMF
@@ -73,6 +75,8 @@ __all__ = [
     "NMFDModel",
     "NMFModel",
     "Note",
+    "OnlineNMF",
+    "OnlineNMFModel",
     "Pipeline",
     "Progress",
     "Provenance",
