@@ -112,7 +112,7 @@ def _use_everything(dtype: np.dtype[Any]) -> None:
             audio = random.standard_normal((n_channels, _N_SAMPLES)).astype(dtype)
             for separator, rate in itertools.product(_settings(kind), _SAMPLE_RATES):
                 separator.separate(audio, rate)
-                if separator.reach(rate) is not None:
+                if separator.streams(rate):
                     stream = separator.stream(rate, n_channels)
                     stream.push(audio)
                     stream.flush()

@@ -127,6 +127,22 @@ class Separator(_Settings, ABC):
         """
         return None
 
+    def streams(self, sample_rate: float) -> bool:
+        """Tell whether this separator can be fed in blocks: whether there is a `stream` of it.
+
+        Parameters
+        ----------
+        sample_rate : float
+            Of the mixture, in hertz.
+
+        Returns
+        -------
+        bool
+            True for a separator of bounded reach whose settings decide its sources, and for one that says
+            so itself, since nothing that it gives depends on what comes later.
+        """
+        return self.source_names is not None and self.reach(sample_rate) is not None
+
     def stream(self, sample_rate: float, n_channels: int | None = None) -> Stream:
         """Return this separator as something that is fed in blocks.
 

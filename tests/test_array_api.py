@@ -6,7 +6,23 @@ import numpy as np
 import pytest
 
 import dspsep
-from dspsep import HPSS, STFT, BackendError, InputError, Pipeline, Regroup, Sources, _backend, hpss_masks
+from dspsep import (
+    HPSS,
+    NMF,
+    NMFD,
+    STFT,
+    BackendError,
+    InputError,
+    OnlineNMF,
+    Pipeline,
+    Regroup,
+    SemiSupervisedNMF,
+    Sources,
+    SupervisedNMF,
+    Templates,
+    _backend,
+    hpss_masks,
+)
 from dspsep.kernels import generic, kernels_for
 from dspsep.masks import hard_mask, soft_mask
 from dspsep.metrics import MDX, MIREX, BSSEval, ScaleInvariant, evaluate
@@ -138,6 +154,34 @@ def test_pipelines(exits):
     assert sources.names == ("drums", "rest")
     for name in sources:
         check_near(sources[name], expected[name], 1e-12)
+
+
+KNOWN = Templates(values=np.abs(noise(33 * 3)).reshape(33, 3), sample_rate=8000, stft=SMALL)
+FACTORISATIONS = [
+    NMF(stft=SMALL, n_components=3, n_iter=5, tol=0),
+    NMF(stft=SMALL, n_components=3, n_iter=5, tol=0, beta=2.0, init="nndsvda", exponent=2.0),
+    NMF(stft=SMALL, n_components=3, n_iter=5, tol=0, beta=0.0, l1=0.1, continuity=0.1),
+    NMFD(stft=SMALL, start="random", n_iter=5, tol=0),
+    SupervisedNMF(templates={"one": KNOWN, "two": KNOWN}, n_iter=5, tol=0),
+    SemiSupervisedNMF(templates={"one": KNOWN}, n_free=2, n_iter=5, tol=0),
+    OnlineNMF(stft=SMALL, n_components=3, n_iter=5, tol=0, batch_seconds=0.1),
+    OnlineNMF(
+        templates={"one": KNOWN}, adapt=True, n_components=1, n_iter=5, tol=0, batch_seconds=0.1, beta=0
+    ),
+]
+
+
+@pytest.mark.parametrize("separator", FACTORISATIONS, ids=lambda s: f"{type(s).__name__}-{s.beta}")
+def test_factorisations(separator, exits):
+    audio = noise(1500, "float64", 2)
+    expected = separator.separate(audio, 8000)
+    sources = separator.separate(on_device(audio), 8000)
+    # The peak; then numbers of each batch, and of each iteration, that decide how to go on: no arrays.
+    n_batches = 2 if isinstance(separator, OnlineNMF) else 1
+    assert exits() <= 1 + n_batches * (5 + 5 * separator.n_iter)
+    assert sources.names == expected.names
+    for name in sources:
+        check_near(sources[name], expected[name], 1e-7)
 
 
 def test_pcm_quiet_and_loud_audio(exits):

@@ -227,9 +227,8 @@ class _Job:
         return saved
 
     def can_stream(self, excerpt: Excerpt) -> bool:
-        """Tell whether the separator knows its sources, and how far it looks."""
-        separator = self._separator
-        return separator.source_names is not None and separator.reach(excerpt.sample_rate) is not None
+        """Tell whether the separator can be fed in blocks."""
+        return self._separator.streams(excerpt.sample_rate)
 
     def as_a_whole(self, excerpt: Excerpt) -> SavedSources:
         """Load, separate, save."""

@@ -16,21 +16,24 @@ __all__ = ["streams_what_it_separates"]
 
 
 def streams_what_it_separates(bench: Bench) -> None:
-    """Check the stream of a separator of bounded reach, and that there is none of another."""
-    reach = bench.separator.reach(bench.sample_rate)
+    """Check the stream of a separator that says it has one, and that there is none of another."""
     n_channels = bench.channels[-1]
     start = partial(bench.separator.stream, bench.sample_rate, n_channels)
-    if reach is None:
+    if not bench.separator.streams(bench.sample_rate):
         try:
             start()
         except InputError:
             return
-        raise ContractError("it streams, and does not say how far it looks")
-    # Long enough for the stream to come into its steady state and go on for a while.
-    long = bench.audio(2 * start().latency_samples + 3 * reach.samples + 1, "float32")
+        raise ContractError("it streams, and says that it does not")
+    # Long enough for the stream to come into its steady state and go on for a while. What says of no sample
+    # how far it looks answers after its latency.
+    latency = start().latency_samples
+    reach = bench.separator.reach(bench.sample_rate)
+    depth = latency if reach is None else reach.samples
+    long = bench.audio(2 * latency + 3 * depth + 1, "float32")
     _compare(bench, start(), long, _blocks(long, (10_007,)), "in blocks")
     _compare(bench, start(), long, [long], "in one block")
-    short = long[:, : 2 * reach.samples + 77]
+    short = long[:, : 2 * depth + 77]
     _compare(bench, start(), short, _blocks(short, (1, 0, 640, 3, 5000, 17)), "in odd blocks")
     double = short.astype(np.float64)
     _compare(bench, start(), double, _blocks(double, (4096,)), "in double precision")

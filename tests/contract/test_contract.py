@@ -15,6 +15,7 @@ from dspsep.separators.hpss.median import HPSS
 from dspsep.separators.hpss.two_stage import TwoStageHPSS
 from dspsep.separators.nmf.blind import NMF
 from dspsep.separators.nmf.nmfd import NMFD
+from dspsep.separators.nmf.online import OnlineNMF
 from dspsep.stft import STFT
 from dspsep.testing import contract
 
@@ -77,6 +78,19 @@ SEPARATORS = {
     "nmfd-random": (
         NMFD(stft=STFT(510, 170, "blackman"), start="random", beta=0.5, n_iter=5, power=1.0),
         {},
+    ),
+    "online-nmf": (OnlineNMF(n_components=3, n_iter=10, batch_seconds=0.5), {"precision_snr": 40}),
+    "online-nmf-itakura-saito": (
+        OnlineNMF(
+            stft=STFT(510, 170, "blackman"),
+            n_components=4,
+            beta=0.0,
+            exponent=2.0,
+            n_iter=5,
+            batch_seconds=0.05,
+            memory_seconds=0.5,
+        ),
+        {"precision_snr": 40},
     ),
     "mixture": (MixtureAsEstimate(), {}),
     "mixture-of-three": (MixtureAsEstimate(source_names=("drums", "bass", "rest")), {}),

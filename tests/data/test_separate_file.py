@@ -489,7 +489,10 @@ def test_names_of_sources_stay_in_the_folder(tmp_path):
 MEASURE = """
 import resource, sys
 import dspsep
-separator = dspsep.HPSS(stft=dspsep.STFT(512))
+separator = {
+    "hpss": dspsep.HPSS(stft=dspsep.STFT(512)),
+    "online-nmf": dspsep.OnlineNMF(stft=dspsep.STFT(512), n_components=2, n_iter=3),
+}[sys.argv.pop()]
 short, long, folder, form = sys.argv[1:]
 peaks = []
 for path in (short, long):
@@ -500,8 +503,8 @@ print(*peaks)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX tells the peak")
-@pytest.mark.parametrize("format", ["wav", "flac"])
-def test_memory_does_not_grow_with_the_length(tmp_path, format):
+@pytest.mark.parametrize(("method", "format"), [("hpss", "wav"), ("hpss", "flac"), ("online-nmf", "flac")])
+def test_memory_does_not_grow_with_the_length(tmp_path, method, format):
     unit = 1024 if sys.platform == "darwin" else 1
     second = tone(2, 1.0, 16000).T
     for name, seconds in (("short", 60), ("long", 300)):
@@ -510,7 +513,7 @@ def test_memory_does_not_grow_with_the_length(tmp_path, format):
                 file.write(second)
     arguments = [str(tmp_path / f"{name}.wav") for name in ("short", "long")]
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, *arguments, str(tmp_path / "out"), format],
+        [sys.executable, "-c", MEASURE, *arguments, str(tmp_path / "out"), format, method],
         capture_output=True,
         text=True,
         check=True,

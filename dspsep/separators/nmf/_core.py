@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from dspsep import _backend
 from dspsep._typing import Array
 from dspsep.errors import InputError
+from dspsep.separators.nmf._history import History
 from dspsep.separators.nmf._penalties import Penalties
 from dspsep.separators.nmf._prior import Prior
 from dspsep.separators.nmf._settings import solver_for
@@ -72,10 +73,17 @@ class Prepared:
     exponent: int
     mean: float
 
-    def objective(self, beta: float, weights: Weights | None = None) -> Objective:
-        """Return what is minimised on these values."""
+    def objective(
+        self, beta: float, weights: Weights | None = None, history: History | None = None
+    ) -> Objective:
+        """Return what is minimised on these values; the history is that of values not yet scaled."""
         penalties = Penalties() if weights is None or not self.mean else weights.penalties(self.mean, beta)
-        return Objective(beta=beta, floor=0.0 if beta == 2 else FLOOR * self.mean, penalties=penalties)
+        return Objective(
+            beta=beta,
+            floor=0.0 if beta == 2 else FLOOR * self.mean,
+            penalties=penalties,
+            history=None if history is None else history.scaled(self.exponent),
+        )
 
     def scaled(self, H: Array) -> Array:
         """Return activations of V as those of the scaled values."""
@@ -131,6 +139,7 @@ def factorise(
     n_iter: int = 200,
     tol: float = 0.0,
     weights: Weights | None = None,
+    history: History | None = None,
     fixed_templates: Array | None = None,
     fixed_activations: Array | None = None,
     report: Report | None = None,
@@ -145,7 +154,7 @@ def factorise(
     weights = Weights() if weights is None else weights
     chosen = solver_for(solver, beta, squares=weights.squares)
     task = Task(
-        objective=prepared.objective(beta, weights),
+        objective=prepared.objective(beta, weights, history),
         solver=chosen,  # type: ignore[arg-type]  # one of them: `check_divergence` has seen to it
         n_iter=n_iter,
         tol=tol,

@@ -12,6 +12,7 @@ Pattern Recognition 41(4), 2008, pp. 1350-1362. doi:10.1016/j.patcog.2007.09.010
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from dspsep import _backend
 from dspsep._typing import Array
 from dspsep.separators.nmf._updates import blocks
 
-__all__ = ["STARTS", "random_start", "start"]
+__all__ = ["STARTS", "random_start", "random_templates", "start"]
 
 STARTS = ("random", "nndsvd", "nndsvda", "nndsvdar")
 
@@ -55,6 +56,12 @@ def random_start(V: Array, n_components: int, seed: int) -> tuple[Array, Array]:
         for shape in ((n_components, n_freqs), (n_frames, n_components))
     )
     return _like(W, V), _like(H, V)
+
+
+def random_templates(n_components: int, n_freqs: int, seed: int) -> Any:
+    """Return frame-major templates that sum to one: absolute values of normal numbers; NumPy."""
+    drawn = np.abs(np.random.default_rng(seed).standard_normal((n_components, n_freqs)))
+    return drawn / drawn.sum(axis=1, keepdims=True)
 
 
 def _like(values: Array, V: Array) -> Array:

@@ -22,7 +22,20 @@ from dspsep.separators.nmf.templates import MAX_N_COMPONENTS, Templates
 from dspsep.sources import check_source_name
 from dspsep.stft import STFT, Spectrogram
 
-__all__ = ["Dictionaries", "Supervision"]
+__all__ = [
+    "Dictionaries",
+    "Supervision",
+    "check_agreement",
+    "check_rate",
+    "checked_dictionaries",
+    "even_start",
+    "groups_of",
+    "known_templates",
+    "with_residual",
+]
+
+# Templates sum to one. What is less than this in all of them would be zero in single precision.
+_SILENT = float(np.finfo(np.float32).tiny)
 
 Dictionaries = tuple[tuple[str, Templates], ...]
 
@@ -59,7 +72,7 @@ class Supervision(SpectralSeparator):
     l1: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "templates", _checked(self.templates))
+        object.__setattr__(self, "templates", checked_dictionaries(self.templates))
         if self.stft is None:
             object.__setattr__(self, "stft", self._dictionaries[0][1].stft)
         super().__post_init__()
@@ -71,22 +84,7 @@ class Supervision(SpectralSeparator):
         for name in ("beta", "tol", "l1"):
             # Whole numbers become floats, so that equal settings print and are stored alike.
             object.__setattr__(self, name, float(getattr(self, name)))
-        self._check_agreement()
-
-    def _check_agreement(self) -> None:
-        (first, known), *others = self._dictionaries
-        if known.stft != self.stft:
-            remedy = "Learn templates with the transform that is to be used, or leave stft out."
-            raise InputError(
-                f"templates[{first!r}]", f"for the transform, {self.stft}", f"{known.stft}", remedy
-            )
-        for name, templates in others:
-            for what in ("stft", "sample_rate", "exponent"):
-                wanted, found = getattr(known, what), getattr(templates, what)
-                if wanted != found:
-                    remedy = "Templates that are used together are learned with the same settings."
-                    requirement = f"for the {what} of templates[{first!r}], {wanted}"
-                    raise InputError(f"templates[{name!r}]", requirement, f"{found}", remedy)
+        check_agreement(self._dictionaries, self.stft)
 
     @property
     def _dictionaries(self) -> Dictionaries:
@@ -99,24 +97,15 @@ class Supervision(SpectralSeparator):
     @property
     def _groups(self) -> Groups:
         """The sources with templates, and their components."""
-        ends = np.cumsum([templates.n_components for _, templates in self._dictionaries]).tolist()
-        starts = [0, *ends[:-1]]
-        names = [name for name, _ in self._dictionaries]
-        return tuple((name, tuple(range(a, b))) for name, a, b in zip(names, starts, ends, strict=True))
+        return groups_of(self._dictionaries)
 
     def _check(self, spectrogram: Spectrogram) -> None:
-        known = self._dictionaries[0][1]
         if spectrogram.stft != self.stft:
             raise InputError("spectrogram", f"made by this transform, {self.stft}", f"{spectrogram.stft}")
-        if spectrogram.sample_rate != known.sample_rate:
-            remedy = "Resample the mixture, or learn templates from examples at its rate."
-            requirement = f"{known.sample_rate:g} Hz, as the templates are for"
-            raise InputError("sample_rate", requirement, f"{spectrogram.sample_rate:g}", remedy)
+        check_rate(self._dictionaries, spectrogram.sample_rate)
 
     def _known(self) -> Array:
-        """Return all templates, frame-major, on the host."""
-        values = [templates.values.values.T for _, templates in self._dictionaries]
-        return np.ascontiguousarray(np.concatenate(values))
+        return known_templates(self._dictionaries)
 
     def fit(self, spectrogram: Spectrogram, *, callback: Callback | None = None) -> NMFModel:
         """Return templates, known and learned, and activations, and how the objective fell.
@@ -153,7 +142,7 @@ class Supervision(SpectralSeparator):
         factors = factorise(
             prepared,
             W,
-            _even_start(prepared, W),
+            even_start(prepared, W),
             beta=self.beta,
             solver=self.solver,
             n_iter=self.n_iter,
@@ -180,7 +169,7 @@ class Supervision(SpectralSeparator):
         """Return frame-major templates to begin with, which of them are fixed (on the host), and sources."""
 
 
-def _checked(templates: Any) -> Dictionaries:
+def checked_dictionaries(templates: Any) -> Dictionaries:
     """Return templates as pairs of a name and `Templates`; refuse what are none."""
     try:  # settings that were stored, or are replaced, come back as pairs
         given: dict[str, Any] = dict(templates)
@@ -204,7 +193,56 @@ def _checked(templates: Any) -> Dictionaries:
     return tuple(given.items())
 
 
-def _even_start(prepared: Prepared, W: Array) -> Array:
+def check_agreement(dictionaries: Dictionaries, stft: STFT) -> None:
+    """Refuse templates that do not belong together, or are for another transform."""
+    (first, known), *others = dictionaries
+    if known.stft != stft:
+        remedy = "Learn templates with the transform that is to be used, or leave stft out."
+        raise InputError(f"templates[{first!r}]", f"for the transform, {stft}", f"{known.stft}", remedy)
+    for name, templates in others:
+        for what in ("stft", "sample_rate", "exponent"):
+            wanted, found = getattr(known, what), getattr(templates, what)
+            if wanted != found:
+                remedy = "Templates that are used together are learned with the same settings."
+                requirement = f"for the {what} of templates[{first!r}], {wanted}"
+                raise InputError(f"templates[{name!r}]", requirement, f"{found}", remedy)
+
+
+def check_rate(dictionaries: Dictionaries, sample_rate: float) -> None:
+    """Refuse a rate that templates are not for."""
+    wanted = dictionaries[0][1].sample_rate
+    if sample_rate != wanted:
+        remedy = "Resample the mixture, or learn templates from examples at its rate."
+        raise InputError(
+            "sample_rate", f"{wanted:g} Hz, as the templates are for", f"{sample_rate:g}", remedy
+        )
+
+
+def known_templates(dictionaries: Dictionaries) -> Array:
+    """Return all templates, frame-major, on the host."""
+    return np.ascontiguousarray(np.concatenate([known.values.values.T for _, known in dictionaries]))
+
+
+def groups_of(dictionaries: Dictionaries) -> Groups:
+    """Return the sources with templates, and their components: one after the other."""
+    ends = np.cumsum([templates.n_components for _, templates in dictionaries]).tolist()
+    names = [name for name, _ in dictionaries]
+    return tuple((name, tuple(range(a, b))) for name, a, b in zip(names, [0, *ends], ends, strict=False))
+
+
+def with_residual(known: Array, groups: Groups) -> tuple[Array, Groups]:
+    """Return templates and sources with one more for frequencies at which all templates are zero, if any.
+
+    Templates are frame-major, on the host. No other one is heard where this one is, so it changes none of
+    their activations.
+    """
+    silent = known.max(axis=0) < _SILENT
+    if not silent.any():
+        return known, groups
+    return np.concatenate([known, (silent / silent.sum())[None, :]]), (*groups, (RESIDUAL, (len(known),)))
+
+
+def even_start(prepared: Prepared, W: Array) -> Array:
     """Return activations that are all the same, of the mean of what was prepared; frame-major.
 
     What varies from frame to frame is then up to templates that fit it.

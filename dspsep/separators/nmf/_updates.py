@@ -26,6 +26,7 @@ from typing import NamedTuple
 from dspsep import _backend
 from dspsep._typing import Array
 from dspsep.kernels import kernels_for
+from dspsep.separators.nmf._history import History
 from dspsep.separators.nmf._penalties import Penalties
 
 __all__ = ["Moments", "Objective", "Step", "blocks", "collect", "energy_of", "multiplied", "sweep"]
@@ -52,12 +53,15 @@ class Objective:
         On the activations.
     energy : float, optional
         The sum of the squares of V, for beta 2: computed anew in every pass if it is not given.
+    history : History, optional
+        What came before, which templates are to explain, too. Not for solvers by coordinates.
     """
 
     beta: float
     floor: float
     energy: float | None = None
     penalties: Penalties = field(default_factory=Penalties)
+    history: History | None = None
 
     @property
     def exponent(self) -> float:
@@ -255,10 +259,13 @@ class _Collector:
         pushed = objective.penalties.of_templates(W, H)
         if pushed is not None:
             denominator = denominator + pushed
-        numerator, prior = self._numerator, objective.penalties.prior
+        numerator, prior, history = self._numerator, objective.penalties.prior, objective.history
         if prior is not None:
             pull, push = prior.of_templates(W)
             numerator, denominator = numerator + pull, denominator + push
+        if history is not None:
+            pull, push = history.gains(W)
+            numerator, denominator, loss = numerator + pull, denominator + push, loss + history.value(W)
         return Moments(numerator, denominator, gram, loss)
 
 

@@ -13,7 +13,7 @@ mixture.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from dspsep.separators.nmf._core import FLOOR, Prepared, Weights
 from dspsep.separators.nmf._grouping import Groups
 from dspsep.separators.nmf._prior import Prior
 from dspsep.separators.nmf._settings import check_divergence, check_penalties
+from dspsep.separators.nmf._starts import random_templates
 from dspsep.separators.nmf._supervision import Supervision
 from dspsep.separators.nmf.templates import MAX_N_COMPONENTS
 from dspsep.sources import check_source_name
@@ -161,7 +162,7 @@ class SemiSupervisedNMF(Supervision):
     def _components(self, prepared: Prepared) -> tuple[Array, Array, Groups]:
         V, known = prepared.values, self._known()
         n_fixed, n_freqs = known.shape
-        values = np.concatenate([known, _random_templates(self.n_free, n_freqs, self.seed)])
+        values = np.concatenate([known, random_templates(self.n_free, n_freqs, self.seed)])
         xp = _backend.namespace(V)
         W = xp.astype(_backend.asarray_like(values, V), V.dtype)
         free = tuple(range(n_fixed, n_fixed + self.n_free))
@@ -192,9 +193,3 @@ class SemiSupervisedNMF(Supervision):
         free = xp.arange(n_components, device=W.device) >= n_fixed
         tied = xp.astype(free, W.dtype)
         return Weights(l1=self.l1, continuity=self.continuity, tied=tied, prior=prior)
-
-
-def _random_templates(n_components: int, n_freqs: int, seed: int) -> Any:
-    """Return frame-major templates that sum to one: absolute values of normal numbers; NumPy."""
-    drawn = np.abs(np.random.default_rng(seed).standard_normal((n_components, n_freqs)))
-    return drawn / drawn.sum(axis=1, keepdims=True)

@@ -17,13 +17,10 @@ import numpy as np
 from dspsep import _backend
 from dspsep._typing import Array
 from dspsep.separators.nmf._core import Prepared
-from dspsep.separators.nmf._grouping import RESIDUAL, Groups
-from dspsep.separators.nmf._supervision import Supervision
+from dspsep.separators.nmf._grouping import Groups
+from dspsep.separators.nmf._supervision import Supervision, with_residual
 
 __all__ = ["SupervisedNMF"]
-
-# Templates sum to one. What is less than this in all of them would be zero in single precision.
-_SILENT = float(np.finfo(np.float32).tiny)
 
 
 @final
@@ -100,21 +97,13 @@ class SupervisedNMF(Supervision):
     @property
     def source_names(self) -> tuple[str, ...]:
         """Those of the templates, and ``residual`` if all are zero at some frequency."""
-        names = tuple(name for name, _ in self._dictionaries)
-        return (*names, RESIDUAL) if _silent(self._known()).any() else names
+        return tuple(name for name, _ in self._complete()[1])
+
+    def _complete(self) -> tuple[Array, Groups]:
+        return with_residual(self._known(), self._groups)
 
     def _components(self, prepared: Prepared) -> tuple[Array, Array, Groups]:
-        V, known, groups = prepared.values, self._known(), self._groups
-        silent = _silent(known)
-        if silent.any():
-            # No other template is heard where this one is, so it changes none of their activations.
-            known = np.concatenate([known, (silent / silent.sum())[None, :]])
-            groups = (*groups, (RESIDUAL, (self._n_fixed,)))
-        xp = _backend.namespace(V)
-        W = xp.astype(_backend.asarray_like(known, V), V.dtype)
+        known, groups = self._complete()
+        V = prepared.values
+        W = _backend.namespace(V).astype(_backend.asarray_like(known, V), V.dtype)
         return W, np.ones(known.shape[0], bool), groups
-
-
-def _silent(known: Array) -> Array:
-    """Tell at which frequencies frame-major templates are all zero; NumPy."""
-    return known.max(axis=0) < _SILENT  # type: ignore[no-any-return]
