@@ -203,6 +203,8 @@ def _coordinates(task: Task, V: Array, W: Array, H: Array, progress: _Progress) 
     moments = collect(objective, V, W, H)
     while not progress.ends(moments.loss, W, H):
         numerator, gram = moments.numerator, cast("Array", moments.gram)
+        if objective.penalties.prior is not None:
+            gram = objective.penalties.prior.of_gram(gram)
         if l1:
             numerator = numerator - l1 * xp.sum(H, axis=0)[:, None]
         W = sweeps(numerator, gram, W, kept_W, _N_SWEEPS)

@@ -259,10 +259,14 @@ class _Collector:
         pushed = objective.penalties.of_templates(W, H)
         if pushed is not None:
             denominator = denominator + pushed
-        if objective.history is None:
-            return Moments(self._numerator, denominator, gram, loss)
-        pull, push = objective.history.gains(W)
-        return Moments(self._numerator + pull, denominator + push, gram, loss + objective.history.value(W))
+        numerator, prior, history = self._numerator, objective.penalties.prior, objective.history
+        if prior is not None:
+            pull, push = prior.of_templates(W)
+            numerator, denominator = numerator + pull, denominator + push
+        if history is not None:
+            pull, push = history.gains(W)
+            numerator, denominator, loss = numerator + pull, denominator + push, loss + history.value(W)
+        return Moments(numerator, denominator, gram, loss)
 
 
 def _total(losses: list[Array]) -> float:
