@@ -33,7 +33,7 @@ from dspsep.kernels.simd.products import product, product_with_transposed
 __all__ = ["activation_terms", "template_terms"]
 
 # With more components the templates leave the cache that tiles read them from, and libraries are faster.
-_MOST_COMPONENTS = 192
+_MOST_COMPONENTS = 256
 # Bins after the last strip that are not worth one of their own: one is left of 2**k + 1.
 _FEW = 8
 # Frames, and bins, per unit of work.
