@@ -186,7 +186,7 @@ _SEPARATE = Comparison(
     title=f"NMF, from audio to {_COMPONENTS} sources",
     note=(
         f"`dspsep.NMF(n_components={_COMPONENTS}).separate` with {_ITERATIONS} iterations, and the same with "
-        "librosa's transform, scikit-learn's multiplicative updates and a few lines for the masks. Starts are "
+        "librosa's transform, scikit-learn's multiplicative updates and a few lines for masks. Starts are "
         "random, so results are not compared. The size of V is that of one channel; the sources are "
         f"{_COMPONENTS} times as large, and the complex spectra of two channels four times."
     ),

@@ -105,7 +105,8 @@ def _n_tiled(values: Array, templates: Array, activations: Array, beta: float) -
     single = values.dtype == templates.dtype == activations.dtype == np.float32
     if not single or beta not in (0, 1) or templates.shape[0] > _MOST_COMPONENTS:
         return 0
-    return values.shape[0] - values.shape[0] % ROWS
+    n_frames = int(values.shape[0])
+    return n_frames - n_frames % ROWS
 
 
 class _Piece(NamedTuple):
@@ -177,8 +178,8 @@ def _activation_terms(
     sums, plain = _aligned(n_sums, values), _aligned(n_sums if inverses else 0, values)
     level, one = splat(floor), splat(np.float32(1))
     for frame in range(0, n_frames, ROWS):
-        sums[:] = 0
-        plain[:] = 0
+        _clear(sums)
+        _clear(plain)
         for number in range(n_strips):
             start = number * size
             model = model_of(rows, frame * n_components, n_components, strips, start, n_components, level)
@@ -192,8 +193,8 @@ def _activation_terms(
         _add_lanes(sums, numerator, frame)
         if inverses:
             _add_lanes(plain, denominator, frame)
-    few = templates[:, n_strips * WIDTH : n_bins].T.copy()
-    _add_few_bins(values[:, n_strips * WIDTH :], few, activations, floor, numerator, denominator)
+    for column in range(n_strips * WIDTH, n_bins):
+        _add_bin(values, templates, activations, floor, column, numerator, denominator)
 
 
 @inlined
@@ -204,23 +205,39 @@ def _add_lanes(sums: Array, out: Array, frame: int) -> None:
 
 
 @inlined
-def _add_few_bins(
-    values: Array, few: Array, activations: Array, floor: float, numerator: Array, denominator: Array
-) -> None:
-    """Add what some bins add, whose templates are (n_bins, n_components)."""
-    n_components = few.shape[1]
-    for frame in range(values.shape[0]):
-        for column in range(few.shape[0]):
-            model = floor
+def _add_bin(
+    values: Array, templates: Array, activations: Array, floor: float, column: int, numerator: Array,
+    denominator: Array,
+) -> None:  # fmt: skip
+    """Add what one bin adds to the terms of activations."""
+    n_frames, n_components = activations.shape
+    its = _bin_of(templates, column)
+    for frame in range(n_frames):
+        model = floor
+        for k in range(n_components):
+            model += activations[frame, k] * its[k]
+        ratio = values[frame, column] / model
+        if denominator.shape[0]:
+            ratio /= model
             for k in range(n_components):
-                model += activations[frame, k] * few[column, k]
-            ratio = values[frame, column] / model
-            if denominator.shape[0]:
-                ratio /= model
-                for k in range(n_components):
-                    denominator[frame, k] += few[column, k] / model
-            for k in range(n_components):
-                numerator[frame, k] += ratio * few[column, k]
+                denominator[frame, k] += its[k] / model
+        for k in range(n_components):
+            numerator[frame, k] += ratio * its[k]
+
+
+@inlined
+def _bin_of(templates: Array, column: int) -> Array:
+    """Return a copy of one bin of all templates."""
+    its = np.empty(templates.shape[0], templates.dtype)
+    for k in range(its.size):
+        its[k] = templates[k, column]
+    return its
+
+
+@inlined
+def _clear(array: Array) -> None:
+    for i in range(array.size):
+        array[i] = 0
 
 
 @kernel
@@ -237,8 +254,8 @@ def _template_terms(
     level, one = splat(floor), splat(np.float32(1))
     for column in range(start, stop - WIDTH + 1, WIDTH):
         _copy_strip(templates, column, strip, 0)
-        sums[:] = 0
-        plain[:] = 0
+        _clear(sums)
+        _clear(plain)
         loss = splat(np.float32(0))
         for frame in range(0, n_frames, ROWS):
             begin, place = frame * n_components, frame * n_freqs + column
@@ -265,16 +282,18 @@ def _template_terms(
         if inverses:
             _write_strip(plain, denominator, column)
     for column in range(stop - (stop - start) % WIDTH, stop):
-        losses[0] += _few_bins(
-            values[:, column], templates[:, column], activations, floor, with_loss, numerator[:, column],
-            denominator[:, column],
-        )  # fmt: skip
+        losses[0] += _bin_terms(
+            values, templates, activations, floor, column, with_loss, numerator, denominator
+        )
 
 
 @inlined
 def _write_strip(sums: Array, out: Array, column: int) -> None:
-    for k in range(out.shape[0]):
-        out[k, column : column + WIDTH] = sums[k * WIDTH : (k + 1) * WIDTH]
+    n_components, n_bins = out.shape
+    flat = out.reshape(-1)
+    for k in range(n_components):
+        for part in range(0, WIDTH, LANES):
+            store(flat, k * n_bins + column + part, load(sums, k * WIDTH + part))
 
 
 @inlined
@@ -298,29 +317,31 @@ def _itakura_saito(ratios: Array) -> Any:
 
 
 @inlined
-def _few_bins(
-    values: Array, templates: Array, activations: Array, floor: float, with_loss: bool, numerator: Array,
-    denominator: Array,
+def _bin_terms(
+    values: Array, templates: Array, activations: Array, floor: float, column: int, with_loss: bool,
+    numerator: Array, denominator: Array,
 ) -> float:  # fmt: skip
-    """Do what is to be done of one bin, and return the loss of it."""
+    """Set the terms of one bin of templates, and return the loss of it."""
     n_frames, n_components = activations.shape
-    inverses = denominator.size > 0
-    its, loss = templates.copy(), 0.0
+    inverses = denominator.shape[0] > 0
+    its, loss = _bin_of(templates, column), 0.0
     sums, plain = np.zeros(n_components, its.dtype), np.zeros(n_components, its.dtype)
     for frame in range(n_frames):
         model = floor
         for k in range(n_components):
             model += activations[frame, k] * its[k]
-        ratio = values[frame] / model
+        value = values[frame, column]
+        ratio = value / model
         if with_loss and inverses:
             loss += ratio - scalar_logarithm(ratio) - 1
         elif with_loss:
-            loss += values[frame] * scalar_logarithm(ratio) - values[frame] + model
+            loss += value * scalar_logarithm(ratio) - value + model
         weight = ratio / model if inverses else ratio
         for k in range(n_components):
             sums[k] += weight * activations[frame, k]
             plain[k] += activations[frame, k] / model
-    numerator[:] = sums
-    if inverses:
-        denominator[:] = plain
+    for k in range(n_components):
+        numerator[k, column] = sums[k]
+        if inverses:
+            denominator[k, column] = plain[k]
     return loss
