@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dspsep.kernels.cpu.diffusion import diffusion_step
 from dspsep.kernels.cpu.factors import (
+    activation_terms,
     coordinate_sweeps,
     divergence_terms,
     product,
     product_with_transposed,
+    template_terms,
 )
 from dspsep.kernels.cpu.masks import soft_mask
 from dspsep.kernels.cpu.medians import median_over_frequency, median_over_time
@@ -15,6 +17,7 @@ from dspsep.kernels.cpu.spectra import cross_spectra, filter_spectra
 from dspsep.kernels.cpu.transforms import istft, stft
 
 __all__ = [
+    "activation_terms",
     "coordinate_sweeps",
     "cross_spectra",
     "diffusion_step",
@@ -27,4 +30,5 @@ __all__ = [
     "product_with_transposed",
     "soft_mask",
     "stft",
+    "template_terms",
 ]

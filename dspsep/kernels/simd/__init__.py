@@ -11,11 +11,13 @@ from dspsep.kernels.cpu.diffusion import diffusion_step
 from dspsep.kernels.cpu.factors import coordinate_sweeps, divergence_terms
 from dspsep.kernels.cpu.masks import soft_mask
 from dspsep.kernels.cpu.spectra import cross_spectra, filter_spectra
+from dspsep.kernels.simd.factors import activation_terms, template_terms
 from dspsep.kernels.simd.medians import median_over_frequency, median_over_time
 from dspsep.kernels.simd.products import product, product_with_transposed
 from dspsep.kernels.simd.transforms import istft, stft
 
 __all__ = [
+    "activation_terms",
     "coordinate_sweeps",
     "cross_spectra",
     "diffusion_step",
@@ -28,4 +30,5 @@ __all__ = [
     "product_with_transposed",
     "soft_mask",
     "stft",
+    "template_terms",
 ]

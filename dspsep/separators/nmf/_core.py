@@ -111,7 +111,7 @@ def prepare(V: Array, beta: float) -> Prepared:
         values[...] = 0
         return Prepared(values, 0, 0.0)
     exponent = -math.frexp(highest)[1]
-    where = blocks(values, 1)
+    where = blocks(values)
     total = 0.0
     for block in where:
         # Scaled by the largest first: squares of channels, and their sum, stay within the range.

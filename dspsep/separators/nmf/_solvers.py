@@ -210,7 +210,7 @@ def _coordinates(task: Task, V: Array, W: Array, H: Array, progress: _Progress) 
         W = sweeps(numerator, gram, W, kept_W, _N_SWEEPS)
         gram = W @ xp.permute_dims(W, (1, 0))
         updated = xp.empty_like(H)
-        for block in blocks(V, W.shape[0]):
+        for block in blocks(V):
             pull = kernels.product_with_transposed(V[block, :], W)
             if l1:
                 pull = pull - l1 * xp.sum(W, axis=1)[None, :]
