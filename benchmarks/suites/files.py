@@ -151,7 +151,7 @@ SUITE = Suite(
             contenders=(
                 Contender(name=_DSPSEP, package="dspsep", prepare=partial(_prepare_components, _online)),
                 Contender(
-                    name=_MINI, package="scikit-learn", prepare=partial(_prepare_components, _mini_batches)
+                    name=_MINI, package="sklearn", prepare=partial(_prepare_components, _mini_batches)
                 ),
             ),
             make_input=song_file,
