@@ -12,6 +12,7 @@ from dspsep.kernels.cpu.factors import coordinate_sweeps, divergence_terms
 from dspsep.kernels.cpu.masks import soft_mask
 from dspsep.kernels.cpu.spectra import cross_spectra, filter_spectra
 from dspsep.kernels.simd.medians import median_over_frequency, median_over_time
+from dspsep.kernels.simd.neighbours import median_of_frames
 from dspsep.kernels.simd.products import product, product_with_transposed
 from dspsep.kernels.simd.transforms import istft, stft
 
@@ -22,6 +23,7 @@ __all__ = [
     "divergence_terms",
     "filter_spectra",
     "istft",
+    "median_of_frames",
     "median_over_frequency",
     "median_over_time",
     "product",
