@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.batch.evaluation import evaluate_folders
     from dspsep.data._separation import separate_file
     from dspsep.data.files import load, save
+    from dspsep.data.midi import read_midi
     from dspsep.errors import BackendError, DspsepError, DspsepWarning, InputError
     from dspsep.model import MaskModel, Model, load_model
     from dspsep.pipeline import Pipeline, Split
@@ -37,10 +38,14 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.hpss.iterative import IterativeHPSS, IterativeHPSSModel, iterative_hpss
     from dspsep.separators.hpss.median import HPSS, HPSSModel, hpss_masks
     from dspsep.separators.hpss.two_stage import TwoStageHPSS
+    from dspsep.separators.nmf._online import OnlineNMFModel
     from dspsep.separators.nmf.blind import NMF, NMFModel
     from dspsep.separators.nmf.deconvolution import nmfd
     from dspsep.separators.nmf.factorisation import nmf
     from dspsep.separators.nmf.nmfd import NMFD, NMFDModel
+    from dspsep.separators.nmf.online import OnlineNMF
+    from dspsep.separators.nmf.score import Note, score_start
+    from dspsep.separators.nmf.score_informed import ScoreInformedNMF
     from dspsep.separators.nmf.semi_supervised import SemiSupervisedNMF
     from dspsep.separators.nmf.supervised import SupervisedNMF
     from dspsep.separators.nmf.templates import Templates, learn_templates
@@ -69,12 +74,16 @@ __all__ = [
     "Model",
     "NMFDModel",
     "NMFModel",
+    "Note",
+    "OnlineNMF",
+    "OnlineNMFModel",
     "Pipeline",
     "Progress",
     "Provenance",
     "Reach",
     "Refiner",
     "Regroup",
+    "ScoreInformedNMF",
     "SemiSupervisedNMF",
     "Separator",
     "Sources",
@@ -103,7 +112,9 @@ __all__ = [
     "nmfd",
     "num_threads",
     "oracle",
+    "read_midi",
     "save",
+    "score_start",
     "separate_file",
     "separators",
     "set_num_threads",

@@ -102,9 +102,11 @@ _MODELS: dict[str, str] = {
     "NMFModel": "dspsep.separators.nmf.blind:NMFModel",
 }
 
-#: Separators that cannot be made without templates of the user's, and so are no methods of the command line,
-#: and these templates.
+#: Separators that cannot be made without templates or notes of the user's, and so are no methods of the
+#: command line, and these templates and notes.
 _SUPERVISED: dict[str, str] = {
+    "Note": "dspsep.separators.nmf.score:Note",
+    "ScoreInformedNMF": "dspsep.separators.nmf.score_informed:ScoreInformedNMF",
     "SemiSupervisedNMF": "dspsep.separators.nmf.semi_supervised:SemiSupervisedNMF",
     "SupervisedNMF": "dspsep.separators.nmf.supervised:SupervisedNMF",
     "Templates": "dspsep.separators.nmf.templates:Templates",
@@ -163,7 +165,9 @@ PUBLIC: dict[str, str] = {
     "nmf": "dspsep.separators.nmf.factorisation:nmf",
     "nmfd": "dspsep.separators.nmf.deconvolution:nmfd",
     "num_threads": "dspsep._parallel:num_threads",
+    "read_midi": "dspsep.data.midi:read_midi",
     "save": "dspsep.data.files:save",
+    "score_start": "dspsep.separators.nmf.score:score_start",
     "separate_file": "dspsep.data._separation:separate_file",
     "set_num_threads": "dspsep._parallel:set_num_threads",
     "warmup": "dspsep._warmup:warmup",

@@ -123,12 +123,12 @@ class Reader(Protocol):
         ...
 
 
-def existing_file(path: object) -> Path:
-    """Return `path` if it is a regular file with something in it."""
+def existing_file(path: object, kind: str = "an audio file") -> Path:
+    """Return `path` if it is a regular file with something in it; `kind` says what it should be."""
     try:
         text = os.fsdecode(path)  # type: ignore[arg-type]  # its TypeError is the check
     except TypeError:
-        raise InputError("path", "the path of an audio file", type(path).__name__) from None
+        raise InputError("path", f"the path of {kind}", type(path).__name__) from None
     shown = repr(text)
     file = Path(text)
     try:
@@ -145,9 +145,7 @@ def existing_file(path: object) -> Path:
     if not stat.S_ISREG(status.st_mode):
         raise InputError("path", "a regular file", f"the pipe or device {shown}")
     if status.st_size == 0:
-        raise InputError(
-            "path", "an audio file", f"{shown}, which is empty", "Was the download or copy finished?"
-        )
+        raise InputError("path", kind, f"{shown}, which is empty", "Was the download or copy finished?")
     return file
 
 
