@@ -109,6 +109,6 @@ def share_of(part: Array, V: Array) -> Array:
     """Return ``min(part, V) / V``, and 1 where V is 0: no more of a bin can be background than is in it."""
     xp = _backend.namespace(part, V)
     one = xp.ones_like(V)
-    there = V >= xp.finfo(V.dtype).smallest_normal
+    there = xp.finfo(V.dtype).smallest_normal <= V
     share: Array = xp.where(there, xp.minimum(part, V) / xp.where(there, V, one), one)
     return share

@@ -18,8 +18,8 @@ KERNELS = {"generic": generic, "cpu": cpu, "simd": simd}
 def oracle(values, frames):
     """Return NumPy's medians of explicit lists, in double precision."""
     result = np.zeros((values.shape[0], frames.shape[0], values.shape[2]))
-    for row, named in enumerate(frames):
-        named = named[named >= 0]
+    for row, listed in enumerate(frames):
+        named = listed[listed >= 0]
         if named.size:
             result[:, row] = np.median(values[:, named].astype(np.float64), axis=1)
     return result

@@ -11,29 +11,41 @@ import numpy as np
 
 from dspsep import _parallel
 from dspsep._typing import Array
-from dspsep.kernels.cpu._jit import kernel, readonly
+from dspsep.kernels.cpu._jit import inlined, kernel, readonly
 
 __all__ = ["median_of_frames", "run_units"]
 
 _LANES = 64
-#: Frames of the result per unit of work.
+# Frames of the result per unit of work.
 _FRAMES = 64
 
 
 def median_of_frames(values: Array, frames: Array) -> Array:
     """See `dspsep.kernels.Kernels.median_of_frames`."""
-    return run_units(values, frames, _unit)
+    return run_units(values, frames, _medians)
 
 
 def run_units(values: Array, frames: Array, unit: object) -> Array:
-    """Call `unit` with a channel of values, some rows of `frames`, and where their medians go."""
-    frames = np.ascontiguousarray(frames, np.int64)
-    if frames.size and not (-1 <= frames.min() and frames.max() < values.shape[1]):
-        raise ValueError("frames must be from 0 to the number of frames, or -1")  # compiled code does not look
+    """Call `unit` with a channel, some lists of frames, how many each has, and where their medians go.
+
+    In these lists the frames that are named come first.
+    """
+    frames = np.asarray(frames, np.int64)
+    if frames.size and not (frames.min() >= -1 and frames.max() < values.shape[1]):
+        raise ValueError(
+            "frames must be from 0 to the number of frames, or -1"
+        )  # compiled code does not look
+    lists = readonly(np.take_along_axis(frames, np.argsort(frames < 0, axis=1, kind="stable"), axis=1))
+    counts = readonly(np.sum(frames >= 0, axis=1))
     values = readonly(values)
-    medians = np.empty((values.shape[0], frames.shape[0], values.shape[2]), values.dtype)
+    medians = np.zeros((values.shape[0], frames.shape[0], values.shape[2]), values.dtype)
     jobs = [
-        (values[channel], readonly(frames[start : start + _FRAMES]), medians[channel, start : start + _FRAMES])
+        (
+            values[channel],
+            lists[start : start + _FRAMES],
+            counts[start : start + _FRAMES],
+            medians[channel, start : start + _FRAMES],
+        )
         for channel in range(values.shape[0])
         for start in range(0, frames.shape[0], _FRAMES)
     ]
@@ -41,45 +53,29 @@ def run_units(values: Array, frames: Array, unit: object) -> Array:
     return medians
 
 
-def _unit(values: Array, frames: Array, out: Array) -> None:
-    _medians(values, frames, out)
-
-
 @kernel
-def _medians(values: Array, frames: Array, out: Array) -> None:
-    n_freqs, most = values.shape[1], frames.shape[1]
-    column = np.empty((most // 2 + 1, _LANES), values.dtype)
-    moving = np.empty(_LANES, values.dtype)
-    for row in range(frames.shape[0]):
-        count = 0
-        for e in range(most):
-            if frames[row, e] >= 0:
-                count += 1
-        upper = count // 2
-        for begin in range(0, n_freqs, _LANES):
+def _medians(values: Array, lists: Array, counts: Array, out: Array) -> None:
+    n_freqs = values.shape[1]
+    column = np.empty((lists.shape[1] // 2 + 2, _LANES), values.dtype)
+    for row in range(counts.size):
+        upper = counts[row] // 2
+        lower = (counts[row] - 1) // 2
+        for begin in range(0, n_freqs if counts[row] else 0, _LANES):
             n = min(_LANES, n_freqs - begin)
-            target = out[row, begin : begin + n]
-            if count == 0:
-                target[:] = 0
-                continue
-            seen = 0
-            for e in range(most):
-                if frames[row, e] < 0:
-                    continue
-                source = values[frames[row, e], begin : begin + n]
-                for i in range(n):
-                    moving[i] = source[i]
-                for j in range(min(seen, upper + 1)):
-                    for i in range(n):
-                        kept = min(column[j, i], moving[i])
-                        moving[i] = max(column[j, i], moving[i])
-                        column[j, i] = kept
-                if seen <= upper:
-                    for i in range(n):
-                        column[seen, i] = moving[i]
-                seen += 1
+            for e in range(counts[row]):
+                _insert(values[lists[row, e], begin : begin + n], column, min(e, upper + 1))
             for i in range(n):
-                target[i] = column[upper, i]
-            if count % 2 == 0:
-                for i in range(n):
-                    target[i] = (column[upper - 1, i] + column[upper, i]) / 2
+                out[row, begin + i] = (column[lower, i] + column[upper, i]) / 2
+
+
+@inlined
+def _insert(source: Array, column: Array, size: int) -> None:
+    """Insert values into columns of a size, each of which is sorted, and grows by one."""
+    top = column[size]
+    for i in range(source.size):
+        top[i] = source[i]
+    for j in range(size):
+        for i in range(source.size):
+            smaller = min(column[j, i], top[i])
+            top[i] = max(column[j, i], top[i])
+            column[j, i] = smaller

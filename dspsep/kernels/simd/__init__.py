@@ -10,6 +10,7 @@ from __future__ import annotations
 from dspsep.kernels.cpu.diffusion import diffusion_step
 from dspsep.kernels.cpu.factors import coordinate_sweeps, divergence_terms
 from dspsep.kernels.cpu.masks import soft_mask
+from dspsep.kernels.cpu.similarity import similar_frames
 from dspsep.kernels.cpu.spectra import cross_spectra, filter_spectra
 from dspsep.kernels.simd.medians import median_over_frequency, median_over_time
 from dspsep.kernels.simd.neighbours import median_of_frames
@@ -28,6 +29,7 @@ __all__ = [
     "median_over_time",
     "product",
     "product_with_transposed",
+    "similar_frames",
     "soft_mask",
     "stft",
 ]

@@ -4,10 +4,10 @@ The beat spectrum is the autocorrelation of power over time, summed over frequen
 
     b[j] = 1 / (T - j) sum_f sum_t V[f, t]**2 V[f, t + j]**2
 
-Of a period p, not only b[p] is high but b[2 p], b[3 p], ... as well: every candidate is judged by the mean over
-its multiples of how far they stand out from what is around them (Rafii & Pardo 2013). Multiples of the period
-do as well as itself, or a little better where noise will have it so; hence of the candidates that are nearly
-the best the shortest one is taken.
+Of a period p, not only b[p] is high but b[2 p], b[3 p], ... as well: every candidate is judged by the mean
+over its multiples of how far they stand out from what is around them (Rafii & Pardo 2013). Multiples of the
+period do as well as itself, or a little better where noise will have it so; hence of the candidates that are
+nearly the best the shortest one is taken.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def repeating_period(spectrum: Any, shortest: int, longest: int) -> int:
     best = float(stand_out.max())
     if not best > 0:
         return shortest
-    # The first that is nearly the best, and the best of those that come to the same by the slack of multiples.
+    # The first that is nearly the best, and the best of those that the slack of multiples makes alike.
     first = int(np.argmax(stand_out >= _NEARLY * best))
     return shortest + first + int(np.argmax(stand_out[first : first + 2 * _SLACK + 1]))
 

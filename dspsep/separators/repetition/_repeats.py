@@ -41,13 +41,11 @@ class Repeating(BackgroundSeparator):
 
     Parameters
     ----------
-    stft : STFT, default=STFT(n_fft=2048, hop_length=1024, window="hamming")
+    stft : STFT, default=STFT(n_fft=2048, hop_length=512, window="hann")
         The transform.
     cutoff_hertz : float or None, default=100.0
         Bins centred at this frequency or below are background.
     """
-
-    stft: STFT = CANONICAL
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,7 +92,7 @@ def repeating_share(V: Array, repeats: Repeats) -> Array:
     shared = None
     if repeats.frames.shape[0] < n_frames:
         shared = kernels.median_of_frames(V, repeats.frames)
-    share = xp.empty_like(V)
+    share: Array = xp.empty_like(V)
     step = max(1, _BLOCK // (n_channels * n_freqs))
     for start in range(0, n_frames, step):
         block = slice(start, min(start + step, n_frames))

@@ -1,14 +1,13 @@
 """REPET, part by part: for periods that change between verse and chorus.
 
-The mixture is cut into segments that overlap; each has a period of its own, and a mask. Where segments overlap,
-their masks are faded into one another, by weights that are triangles over time and sum to one.
+The mixture is cut into segments that overlap; each has a period of its own, and a mask. Where segments
+overlap, their masks are faded into one another, by weights that are triangles over time and sum to one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, final
+from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
@@ -16,16 +15,10 @@ from dspsep import _backend, _checks
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.progress import Callback, Progress
+from dspsep.separators._background import BackgroundModel
 from dspsep.separators.repetition._period import beat_spectrum, repeating_period
-from dspsep.separators.repetition._repeats import (
-    FOREGROUND,
-    BACKGROUND,
-    Repeats,
-    n_bins_below,
-    repeating_mask,
-)
+from dspsep.separators.repetition._repeats import Repeats, repeating_share
 from dspsep.separators.repetition.repet import Periodic, repeats_of_period
-from dspsep.model import MaskModel
 from dspsep.stft import Spectrogram
 
 __all__ = ["REPETExtended", "REPETExtendedModel", "segments_of"]
@@ -38,8 +31,8 @@ class REPETExtended(Periodic):
 
     Parameters
     ----------
-    stft : STFT, default=STFT(n_fft=2048, hop_length=1024, window="hamming")
-        The transform: 46 ms frames every 23 ms at 44.1 kHz.
+    stft : STFT, default=STFT(n_fft=2048, hop_length=512, window="hann")
+        The transform: 46 ms frames every 11.6 ms at 44.1 kHz.
     cutoff_hertz : float or None, default=100.0
         What is centred at this frequency or below is background, where no voice reaches. None for no such
         rule.
@@ -117,9 +110,8 @@ class REPETExtended(Periodic):
             With the periods and the segments.
         """
         rate, n_frames = spectrogram.sample_rate, spectrogram.n_frames
-        segments = segments_of(
-            n_frames, self.stft.n_frames_in(self.segment_seconds, rate), self.stft.n_frames_in(self.step_seconds, rate)
-        )
+        length, step = (self.stft.n_frames_in(x, rate) for x in (self.segment_seconds, self.step_seconds))
+        segments = segments_of(n_frames, length, step)
         V = spectrogram.magnitude()
         periods = []
         for done, (start, stop) in enumerate(segments, 1):
@@ -133,3 +125,89 @@ class REPETExtended(Periodic):
             segments=segments,
             cutoff_hertz=self.cutoff_hertz,
         )
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class REPETExtendedModel(BackgroundModel):
+    """The periods of a `REPETExtended`, and the segments that have them.
+
+    Parameters
+    ----------
+    cutoff_hertz : float or None
+        Bins centred at this frequency or below are background.
+    periods : tuple of float
+        Of each segment, in seconds.
+    segments : tuple of (int, int)
+        The first frame of each segment, and the one after its last.
+    """
+
+    periods: tuple[float, ...]
+    segments: tuple[tuple[int, int], ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "segments", tuple(tuple(segment) for segment in self.segments))
+        if not self.periods or len(self.periods) != len(self.segments):
+            raise InputError("periods", "one for each segment", f"{len(self.periods)}")
+        for period in self.periods:
+            _checks.number("periods", period, minimum=0, above=True)
+        for segment in self.segments:
+            start, stop = (_checks.integer("segments", place, minimum=0) for place in segment)
+            if start >= stop:
+                raise InputError("segments", "of at least one frame each", f"{segment}")
+
+    def background(self, spectrogram: Spectrogram) -> Array:
+        """Return the share of what repeats, by the weights of the segments.
+
+        Parameters
+        ----------
+        spectrogram : Spectrogram
+            Of the mixture that was learned from.
+
+        Returns
+        -------
+        array of shape (n_channels, n_freqs, n_frames)
+            In [0, 1].
+
+        Raises
+        ------
+        InputError
+            If it has another number of frames than the segments.
+        """
+        n_frames = self.segments[-1][1]
+        if spectrogram.n_frames != n_frames:
+            remedy = "Fit the separator to this spectrogram."
+            raise InputError("spectrogram", f"of {n_frames} frames", f"{spectrogram.n_frames}", remedy)
+        xp = _backend.namespace(spectrogram.values)
+        V = xp.permute_dims(spectrogram.magnitude(), (0, 2, 1))
+        share = xp.zeros_like(V)
+        weights = weights_of(self.segments)
+        for (start, stop), period, weight in zip(self.segments, self.periods, weights, strict=True):
+            found = repeats_of_period(spectrogram.n_frames_in(period), stop - start)
+            repeats = Repeats(*(_backend.asarray_like(part, V) for part in found))
+            part = repeating_share(V[:, start:stop, :], repeats)
+            fade = xp.astype(_backend.asarray_like(weight, V), V.dtype)
+            share[:, start:stop, :] += fade[None, :, None] * part
+        # The weights sum to one, but for rounding.
+        background: Array = xp.permute_dims(xp.clip(share, 0, 1), (0, 2, 1))
+        return background
+
+
+def segments_of(n_frames: int, length: int, step: int) -> tuple[tuple[int, int], ...]:
+    """Return segments of a length, a step apart; the last one is what is left, less than a step longer."""
+    starts = range(0, max(1, n_frames - length + 1), step)
+    return tuple((start, n_frames if start == starts[-1] else start + length) for start in starts)
+
+
+def weights_of(segments: tuple[tuple[int, int], ...]) -> list[Array]:
+    """Return the weights of segments that overlap: triangles, brought to a sum of one; NumPy."""
+    total = np.zeros(segments[-1][1])
+    triangles = []
+    for start, stop in segments:
+        place = np.arange(1, stop - start + 1)
+        triangle = np.minimum(place, place[::-1]).astype(np.float64)
+        # Where a segment is alone, at both ends, that comes to a weight of one.
+        triangles.append(triangle)
+        total[start:stop] += triangle
+    return [triangle / total[start:stop] for triangle, (start, stop) in zip(triangles, segments, strict=True)]

@@ -1,7 +1,7 @@
 """REPET: a background that repeats with a period, and a foreground that does not.
 
-The period p is that of the beat spectrum (`_period.py`). With V the magnitudes and r the number of periods, the
-repeating segment is the median of all of them,
+The period p is that of the beat spectrum (`_period.py`). With V the magnitudes and r the number of periods,
+the repeating segment is the median of all of them,
 
     S[f, t] = median_k V[f, t + k p],        t = 0 ... p - 1,        k = 0 ... r - 1
 
@@ -20,8 +20,8 @@ from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.progress import Callback
 from dspsep.separators.repetition._period import LEAST_PERIODS, beat_spectrum, repeating_period
-from dspsep.separators.repetition._repeats import CANONICAL, Repeating, Repeats, RepetitionModel
-from dspsep.stft import STFT, Spectrogram
+from dspsep.separators.repetition._repeats import Repeating, Repeats, RepetitionModel
+from dspsep.stft import Spectrogram
 
 __all__ = ["REPET", "Periodic", "REPETModel", "repeats_of_period"]
 
@@ -71,8 +71,8 @@ class REPET(Periodic):
 
     Parameters
     ----------
-    stft : STFT, default=STFT(n_fft=2048, hop_length=1024, window="hamming")
-        The transform: 46 ms frames every 23 ms at 44.1 kHz.
+    stft : STFT, default=STFT(n_fft=2048, hop_length=512, window="hann")
+        The transform: 46 ms frames every 11.6 ms at 44.1 kHz.
     cutoff_hertz : float or None, default=100.0
         What is centred at this frequency or below is background, where no voice reaches. None for no such
         rule.
@@ -96,8 +96,8 @@ class REPET(Periodic):
 
     Notes
     -----
-    The sources are ``background`` and ``foreground``. The period is that of all channels, by the mean of their
-    powers; each channel has a mask of its own.
+    The sources are ``background`` and ``foreground``. The period is that of all channels, by the mean of
+    their powers; each channel has a mask of its own.
 
     Deviations from the paper: among candidates that are nearly as good as the best, the shortest period is
     taken (multiples of a period repeat, too); bins of no magnitude are background, instead of an epsilon in
@@ -157,9 +157,7 @@ class REPET(Periodic):
         else:
             lags = self._lags(spectrogram.sample_rate, spectrogram.n_frames)
             period = repeating_period(_backend.to_host(spectrum), *lags)
-        return REPETModel(
-            period=period * hop_seconds, beat_spectrum=spectrum, cutoff_hertz=self.cutoff_hertz
-        )
+        return REPETModel(period=period * hop_seconds, beat_spectrum=spectrum, cutoff_hertz=self.cutoff_hertz)
 
 
 @final
