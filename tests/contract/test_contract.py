@@ -16,6 +16,10 @@ from dspsep.separators.hpss.two_stage import TwoStageHPSS
 from dspsep.separators.nmf.blind import NMF
 from dspsep.separators.nmf.nmfd import NMFD
 from dspsep.separators.nmf.online import OnlineNMF
+from dspsep.separators.repetition.adaptive import AdaptiveREPET
+from dspsep.separators.repetition.extended import REPETExtended
+from dspsep.separators.repetition.repet import REPET
+from dspsep.separators.repetition.similarity import REPETSim
 from dspsep.stft import STFT
 from dspsep.testing import contract
 
@@ -92,6 +96,18 @@ SEPARATORS = {
         ),
         {"precision_snr": 40},
     ),
+    "repet": (REPET(stft=_SMALL, min_period_seconds=0.1), {}),
+    "repet-extended": (
+        REPETExtended(
+            stft=STFT(510, 170, "blackman"), min_period_seconds=0.05, segment_seconds=0.7, step_seconds=0.3
+        ),
+        {},
+    ),
+    "adaptive-repet": (
+        AdaptiveREPET(stft=_SMALL, min_period_seconds=0.05, window_seconds=0.7, step_seconds=0.3, order=7),
+        {},
+    ),
+    "repet-sim": (REPETSim(distance_seconds=0.1, cutoff_hertz=None), {}),
     "mixture": (MixtureAsEstimate(), {}),
     "mixture-of-three": (MixtureAsEstimate(source_names=("drums", "bass", "rest")), {}),
     "high-low-pass": (HighLowPass(), {}),

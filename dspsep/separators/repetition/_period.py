@@ -91,9 +91,10 @@ def repeating_period(spectrum: Any, shortest: int, longest: int) -> int:
     best = float(stand_out.max())
     if not best > 0:
         return shortest
-    # The first that is nearly the best, and the best of those that the slack of multiples makes alike.
-    first = int(np.argmax(stand_out >= _NEARLY * best))
-    return shortest + first + int(np.argmax(stand_out[first : first + 2 * _SLACK + 1]))
+    # The first that is nearly the best; of those that the slack of multiples makes alike, the highest lag.
+    first = shortest + int(np.argmax(stand_out >= _NEARLY * best))
+    last = min(first + 2 * _SLACK, longest)
+    return first + int(np.argmax(spectrum[first : last + 1]))
 
 
 def _prominences(spectrum: Any, shortest: int, longest: int) -> Any:
