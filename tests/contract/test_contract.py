@@ -96,7 +96,7 @@ SEPARATORS = {
         ),
         {"precision_snr": 40},
     ),
-    "repet": (REPET(stft=_SMALL, min_period_seconds=0.1), {}),
+    "repet": (REPET(stft=_SMALL, min_period_seconds=0.02), {}),
     "repet-extended": (
         REPETExtended(
             stft=STFT(510, 170, "blackman"), min_period_seconds=0.05, segment_seconds=0.7, step_seconds=0.3
