@@ -14,7 +14,7 @@ from benchmarks.harness import Record, ratios, summary
 if TYPE_CHECKING:
     from benchmarks.results import ComparisonResult, Growth
 
-__all__ = ["Goal", "Limit", "Linear", "PeakLimit", "Target", "Verdict", "times"]
+__all__ = ["Goal", "Limit", "Linear", "PeakLimit", "PeakMultiple", "Target", "Verdict", "times"]
 
 
 class Verdict(NamedTuple):
@@ -116,6 +116,43 @@ class PeakLimit:
             return Verdict()
         peak = summary(points[-1].peak_bytes).median
         return Verdict(megabytes(peak), f"{points[-1].seconds:g} s of audio", peak <= 1e6 * self.at_most)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeakMultiple:
+    """How many times the size of something a contender may come to hold, at the greatest length.
+
+    Parameters
+    ----------
+    at_most : float
+        The largest multiple.
+    what : str
+        The name of it.
+    bytes_per_second : float
+        The size of it for a second of audio.
+    of : str, optional
+        The contender.
+    """
+
+    at_most: float
+    what: str
+    bytes_per_second: float
+    of: str | None = None
+    over: ClassVar[None] = None
+
+    def __str__(self) -> str:
+        return f"memory ≤ {self.at_most:g} × {self.what}"
+
+    def verdict(self, measured: ComparisonResult, whose: str, threads: int) -> Verdict:
+        """See `Target`."""
+        points = _growth(measured, whose)
+        if not points:
+            return Verdict()
+        size = self.bytes_per_second * points[-1].seconds
+        multiple = summary(points[-1].peak_bytes).median / size
+        return Verdict(
+            f"{digits(multiple)} ×", f"{points[-1].seconds:g} s of audio", multiple <= self.at_most
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

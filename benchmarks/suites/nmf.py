@@ -1,4 +1,4 @@
-"""Factorising a spectrogram: time for each iteration, and to the objective that others reach."""
+"""Factorising a spectrogram: time for each iteration and to the objective that others reach, and memory."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.expressions import Array
-from benchmarks.goals import Goal
+from benchmarks.goals import Goal, PeakMultiple
 from benchmarks.harness import Comparison, Contender, Suite, Task
-from benchmarks.inputs import music
+from benchmarks.inputs import Music, music
+from benchmarks.suites._levels import GENERIC, PLAIN, at_level
 
 __all__ = ["SUITE"]
 
 _ITERATIONS, _REACHED_IN = 20, 200
+_N_FFT, _HOP, _COMPONENTS = 2048, 512, 8
+# Of V, at 44.1 kHz and in single precision, for a second of audio.
+_V_BYTES = 4 * (_N_FFT // 2 + 1) * 44_100 / _HOP
 # scikit-learn's epsilon is absolute: bins far below the mean would have other divergences in it.
 _LEAST = 1e-6
 
@@ -33,7 +37,7 @@ def _problem(beta: float, n_components: int, seconds: float) -> Problem:
     from dspsep import STFT
 
     samples, rate = music(seconds)
-    V = STFT(2048, 512).forward(samples.mean(axis=0), rate).magnitude()[0] ** (2 if beta == 0 else 1)
+    V = STFT(_N_FFT, _HOP).forward(samples.mean(axis=0), rate).magnitude()[0] ** (2 if beta == 0 else 1)
     V = np.ascontiguousarray(np.maximum(V / V.mean(), _LEAST), np.float32)
     rng = np.random.default_rng(1)
     scale = np.sqrt(1 / n_components)
@@ -115,6 +119,33 @@ def _coordinates_to_objective(problem: Problem) -> Task:
     return Task(lambda: _sklearn("cd", n_iter, problem), lambda _: np.ones(1))
 
 
+def _dspsep_separate(source: Music) -> Task:
+    from dspsep import NMF
+
+    nmf = NMF(n_components=_COMPONENTS, n_iter=_ITERATIONS, tol=0.0)
+    return Task(lambda: nmf.separate(*source))
+
+
+def _composed_separate(source: Music) -> Task:
+    """Return what a user of librosa and scikit-learn would write: masks of components, applied."""
+    import librosa
+
+    samples = source.samples
+    rng = np.random.default_rng(1)
+
+    def call() -> list[Array]:
+        spectra = librosa.stft(samples, n_fft=_N_FFT, hop_length=_HOP)
+        V = np.sqrt(np.mean(np.abs(spectra) ** 2, axis=0))
+        W = rng.random((V.shape[0], _COMPONENTS), dtype=np.float32)
+        H = rng.random((_COMPONENTS, V.shape[1]), dtype=np.float32)
+        W, H = _sklearn("mu", _ITERATIONS, Problem(V, W, H, 1.0))
+        model = W @ H + np.finfo(np.float32).tiny
+        masks = (np.outer(W[:, k], H[k]) / model for k in range(_COMPONENTS))
+        return [librosa.istft(spectra * mask, hop_length=_HOP, length=samples.shape[1]) for mask in masks]
+
+    return Task(call)
+
+
 def _per_iteration(name: str, beta: float, n_components: int, at_least: float | None) -> Comparison:
     return Comparison(
         name=f"nmf-{name}-{n_components}-iterations",
@@ -123,11 +154,16 @@ def _per_iteration(name: str, beta: float, n_components: int, at_least: float | 
         contenders=(
             Contender(name="dspsep", package="dspsep", prepare=_dspsep_iterations),
             Contender(name="scikit-learn", package="sklearn", prepare=_sklearn_iterations),
+            Contender(name=PLAIN, package="numba", prepare=at_level("cpu", _dspsep_iterations)),
+            Contender(name=GENERIC, package="dspsep", prepare=at_level("generic", _dspsep_iterations)),
         ),
         make_input=partial(_problem, beta, n_components),
         tolerance=1e-2,
-        goals=() if at_least is None else (Goal(at_least=at_least, over=("scikit-learn",)),),
-        grows={"dspsep": None, "scikit-learn": None} if (beta, n_components) == (1.0, 8) else {},
+        goals=(
+            Goal(at_least=1, over=(PLAIN, GENERIC)),
+            *(() if at_least is None else (Goal(at_least=at_least, over=_MU), _ONE_MORE)),
+        ),
+        grows={} if at_least is None else {"dspsep": 600, "scikit-learn": 600},
     )
 
 
@@ -151,8 +187,29 @@ def _reaching(
     )
 
 
+_SEPARATE = Comparison(
+    name="nmf-separate",
+    title=f"NMF, from audio to {_COMPONENTS} sources",
+    note=(
+        f"`dspsep.NMF(n_components={_COMPONENTS}).separate` with {_ITERATIONS} iterations, and the same with "
+        "librosa's transform, scikit-learn's multiplicative updates and a few lines for masks. Starts are "
+        "random, so results are not compared. The size of V is that of one channel; the sources are "
+        f"{_COMPONENTS} times as large, and the complex spectra of two channels four times."
+    ),
+    contenders=(
+        Contender(name="dspsep", package="dspsep", prepare=_dspsep_separate),
+        Contender(name="librosa, scikit-learn", package="sklearn", prepare=_composed_separate),
+    ),
+    make_input=music,
+    tolerance=None,
+    goals=(PeakMultiple(at_most=15, what="V", bytes_per_second=_V_BYTES),),
+    grows={"dspsep": 600, "librosa, scikit-learn": 600},
+)
+
 _CD = Contender(name="scikit-learn, coordinate descent", package="sklearn", prepare=_coordinates_to_objective)
 _MU = ("scikit-learn",)
+# One array of the size of V, what comes back, and blocks and copies of factors that are small beside it.
+_ONE_MORE = PeakMultiple(at_most=1.15, what="V", bytes_per_second=_V_BYTES)
 
 SUITE = Suite(
     name="nmf",
@@ -169,6 +226,7 @@ SUITE = Suite(
         _reaching("euclidean", 2.0, 8, (Goal(at_least=1.5, over=(_CD.name,)),), _CD),
         _reaching("euclidean", 2.0, 32, (Goal(at_least=3, over=_MU),), _CD),
         *(_reaching("is", 0.0, k, (Goal(at_least=1.5, over=_MU),)) for k in (8, 32)),
+        _SEPARATE,
     ),
     threads=1,
 )

@@ -95,6 +95,26 @@ class Kernels(Protocol):
         without `with_loss`. For beta <= 0 all values must be above 0.
         """
 
+    def activation_terms(
+        self, values: Array, templates: Array, activations: Array, floor: float, beta: float
+    ) -> tuple[Array, Array | None]:
+        """Return what the updates of a block's activations need.
+
+        With what `divergence_terms` makes of the model ``activations @ templates``, these are the numerator
+        ``weighted @ templates.T`` and the denominator ``plain @ templates.T``, None if beta is 1.
+        `values` is (n_frames, n_freqs), `templates` (n_components, n_freqs), `activations` (n_frames,
+        n_components), and `floor` above 0.
+        """
+
+    def template_terms(
+        self, values: Array, templates: Array, activations: Array, floor: float, beta: float, with_loss: bool
+    ) -> tuple[Array, Array | None, Array]:
+        """Return what a block adds to what the updates of templates need, and to the divergence.
+
+        As `activation_terms`, but ``activations.T @ weighted`` and ``activations.T @ plain``, and the last of
+        what `divergence_terms` returns.
+        """
+
     def coordinate_sweeps(
         self, numerator: Array, gram: Array, factor: Array, kept: Array | None, n_sweeps: int
     ) -> Array:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dspsep import _backend
 from dspsep._typing import Array, Namespace
+from dspsep.kernels._composed import composed
 
 __all__ = [
+    "activation_terms",
     "coordinate_sweeps",
     "cross_spectra",
     "diffusion_step",
@@ -20,6 +22,7 @@ __all__ = [
     "similar_frames",
     "soft_mask",
     "stft",
+    "template_terms",
 ]
 
 # Running medians gather `length` neighbours of every value before they sort; this bounds the gathered
@@ -198,6 +201,9 @@ def product_with_transposed(left: Array, right: Array) -> Array:
     """See `dspsep.kernels.Kernels.product_with_transposed`."""
     result: Array = left @ _backend.namespace(right).permute_dims(right, (1, 0))
     return result
+
+
+activation_terms, template_terms = composed(product, product_with_transposed, divergence_terms)
 
 
 def coordinate_sweeps(

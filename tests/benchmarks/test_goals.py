@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import report, results
-from benchmarks.goals import Goal, Limit, Linear, PeakLimit, Verdict
+from benchmarks.goals import Goal, Limit, Linear, PeakLimit, PeakMultiple, Verdict
 from benchmarks.harness import Record
 from benchmarks.results import ComparisonResult, Growth
 from tests.benchmarks.test_harness import fake_suites, stored_result
@@ -71,6 +71,15 @@ def test_a_peak_is_the_median_of_processes_at_the_greatest_length():
     assert PeakLimit(at_most=79).verdict(GROWN, "B", 1).measured == "300 MB"
 
 
+def test_a_multiple_is_of_the_size_at_the_greatest_length():
+    def goal(at_most):
+        return PeakMultiple(at_most=at_most, what="V", bytes_per_second=40e6 / 3600)
+
+    assert str(goal(2)) == "memory ≤ 2 × V"
+    assert goal(2).verdict(GROWN, "A", 1) == Verdict("2.00 ×", "3600 s of audio", met=True)
+    assert goal(1.9).verdict(GROWN, "A", 1).met is False
+
+
 def test_time_is_linear_if_a_second_of_audio_costs_the_same_at_every_length():
     found = Verdict("1.33 ×", "3600 s beside 60 s", met=False)  # 40/3600 over 0.5/60
     assert Linear(at_most=1.3).verdict(GROWN, "A", 1) == found
@@ -78,7 +87,14 @@ def test_time_is_linear_if_a_second_of_audio_costs_the_same_at_every_length():
 
 
 @pytest.mark.parametrize(
-    "goal", [Goal(at_least=1), Limit(at_most=9), PeakLimit(at_most=9), Linear(at_most=9)]
+    "goal",
+    [
+        Goal(at_least=1),
+        Limit(at_most=9),
+        PeakLimit(at_most=9),
+        PeakMultiple(at_most=9, what="V", bytes_per_second=1.0),
+        Linear(at_most=9),
+    ],
 )
 def test_without_figures_nothing_is_met(goal):
     assert goal.verdict(measured(), "A", 1) == Verdict("–", "–", None)

@@ -15,6 +15,7 @@ cpu = pytest.importorskip("dspsep.kernels.cpu")
 simd = pytest.importorskip("dspsep.kernels.simd")
 COMPILED = {"cpu": cpu, "simd": simd}
 NAMES = [
+    "activation_terms",
     "coordinate_sweeps",
     "cross_spectra",
     "diffusion_step",
@@ -29,6 +30,7 @@ NAMES = [
     "similar_frames",
     "soft_mask",
     "stft",
+    "template_terms",
 ]
 SNR = {"float32": 100.0, "float64": 250.0}
 
@@ -61,10 +63,15 @@ def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9
     templates = rng.exponential(size=(5, 40)).astype(dtype)
     numerator = (templates @ rng.exponential(size=(40, 12 * n_frames))).astype(dtype)
     factor = rng.exponential(size=numerator.shape).astype(dtype)
+    n_components, n_freqs = 7, whole.shape[2]
+    block = [rng.exponential(size=size) for size in ((n_components, n_freqs), (n_frames, n_components))]
+    block = [whole[0] + 1e-3, *(array.astype(dtype) for array in block)]
     return {
         "product": (factor[:, :31].T, numerator),
         "product_with_transposed": (whole[0], rival[0, ::-1][:7] + 1),
+        "activation_terms": (*block, 1e-6, 1.0),
         "coordinate_sweeps": (numerator, templates @ templates.T, factor, factor < 0.2, 2),
+        "template_terms": (*block, 1e-6, 0.0, True),
         "divergence_terms": (whole[0], rival[0] + mask[0], 1e-6, 0.5, True),
         "cross_spectra": (spectra, np.concatenate([spectra[::-1], 2 * spectra])),
         "filter_spectra": (np.swapaxes(spectra, 0, 1)[:5], spectra),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from itertools import pairwise
 
@@ -262,6 +263,27 @@ def test_threads_do_not_change_a_byte(beta):
             found = nmf(V, W, H, beta=beta, n_iter=5)
             outcomes.add(found[0].tobytes() + found[1].tobytes())
     assert len(outcomes) == 1
+
+
+def peak_of(call):
+    """Return how many bytes the arrays take that exist at once during a call, beyond those before it."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("beta", BETAS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_peak_is_one_copy_of_the_spectrogram_and_blocks(beta, dtype):
+    V = np.random.default_rng(0).uniform(0.1, 1, (513, 12_000)).astype(dtype)
+    W, H = factors(V, 5)
+    nmf(V[:, :100], W, H[:, :100], beta=beta, n_iter=1)  # what is imported and compiled on first use
+    peak = peak_of(lambda: nmf(V, W, H, beta=beta, n_iter=2))
+    block = 2**20
+    assert V.nbytes < peak < V.nbytes + 6 * block + 8 * (W.nbytes + H.nbytes)
 
 
 @pytest.mark.core

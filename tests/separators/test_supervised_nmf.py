@@ -1,4 +1,4 @@
-"""Supervised NMF: planted sources, fixed columns, what templates are for, names, the contract, real drums."""
+"""Supervised NMF: planted sources, fixed columns, what templates are for, names, the contract."""
 
 from __future__ import annotations
 
@@ -21,10 +21,8 @@ from dspsep import (
     learn_templates,
     load_model,
 )
-from dspsep.data._resampling import at_rate
 from dspsep.metrics import si_sdr
 from dspsep.testing import contract
-from tests.cases import case_names, real_case
 from tests.test_stft import noise
 
 RATE = 8000
@@ -55,6 +53,7 @@ CONTRACT = {
     ),
     "semi": (SEMI, {"precision_snr": 40}),
     "semi-euclidean": (SEMI.replace(beta=2, n_iter=10, rest="residual"), {"precision_snr": 40}),
+    "semi-as-published": (SEMI.replace(adaptation=0, continuity=0), {"precision_snr": 40}),
     "semi-itakura-saito": (
         SemiSupervisedNMF(
             templates={"a": dictionary(1, high=40, exponent=2.0)}, n_free=2, beta=0, n_iter=10, seed=3
@@ -148,7 +147,7 @@ def test_planted_activations_are_found(beta, exponent):
 def test_what_is_known_stays_to_the_bit(solver, dtype):
     audio = noise((2, 4000), dtype=dtype)
     known = np.concatenate([A.values.values, B.values.values], axis=1).astype(dtype)
-    for plain in (SUPERVISED, SEMI):
+    for plain in (SUPERVISED, SEMI.replace(adaptation=0, continuity=0)):
         nmf = plain.replace(beta=2.0 if solver == "hals" else 0.5, solver=solver)
         model = nmf.separate(audio, RATE).model
         assert isinstance(model, NMFModel)
@@ -185,6 +184,11 @@ def test_what_all_templates_are_silent_at_is_the_residual():
     assert SemiSupervisedNMF(templates={"a": silent}).source_names == ("a", "rest")
     sources = SemiSupervisedNMF(templates={"a": silent, "b": B}, n_iter=5).separate(audio, RATE)
     assert not sources["a"].any()
+    # Coordinate descent could bring zeros back.
+    descent = SemiSupervisedNMF(
+        templates={"a": silent, "b": B}, n_iter=5, beta=2, solver="hals", continuity=0
+    )
+    assert not descent.separate(audio, RATE)["a"].any()
 
 
 @pytest.mark.core
@@ -389,6 +393,9 @@ BAD_SETTINGS = [
     ({"n_iter": 0}, "n_iter"),
     ({"tol": 2}, "tol"),
     ({"l1": -1}, "l1"),
+    ({"adaptation": -0.1}, "adaptation"),
+    ({"adaptation": np.inf}, "adaptation"),
+    ({"continuity": -1}, "continuity"),
     ({"n_free": 0}, "n_free"),
     ({"n_free": 9_996}, "n_free"),
     ({"seed": -1}, "seed"),
@@ -413,24 +420,3 @@ def test_templates_are_for_one_rate_and_one_transform(nmf):
     with pytest.raises(InputError, match="spectrogram must be made by this transform") as caught:
         nmf.fit(STFT(128, 64).forward(np.ones(1000), RATE))
     assert caught.value.name == "spectrogram"
-
-
-#: Drums of which recording templates are learned from; of the others, `b_greensleeves`. Each is the best of
-#: three, which is to say that it was chosen knowing the result.
-OTHER = {"b_greensleeves": "b_mdn_funk"}
-
-
-def test_drums_are_told_from_the_rest_by_those_of_another_recording():
-    stft = STFT(4096, 1024)
-    gains = {}
-    for name in case_names("b_"):
-        case, other = real_case(name), real_case(OTHER.get(name, "b_greensleeves"))
-        example = other.references["drums"][:, : 8 * other.sample_rate]
-        if other.sample_rate != case.sample_rate:
-            example = at_rate(example, other.sample_rate, case.sample_rate)
-        drums = learn_templates(example, case.sample_rate, stft=stft, beta=2)
-        nmf = SemiSupervisedNMF(templates={"drums": drums}, beta=2, n_iter=40, tol=0)
-        mixture, reference = (x[:, : 8 * case.sample_rate] for x in (case.mixture, case.references["drums"]))
-        estimate = nmf.separate(mixture, case.sample_rate)["drums"]
-        gains[name] = float(np.mean(si_sdr(reference, estimate) - si_sdr(reference, mixture)))
-    assert np.mean(list(gains.values())) > 3, gains

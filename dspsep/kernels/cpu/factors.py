@@ -17,9 +17,18 @@ import numpy as np
 
 from dspsep import _parallel
 from dspsep._typing import Array
+from dspsep.kernels._composed import composed
 from dspsep.kernels.cpu._jit import inlined, kernel, readonly
 
-__all__ = ["coordinate_sweeps", "divergence_terms", "product", "product_with_transposed"]
+__all__ = [
+    "activation_terms",
+    "coordinate_sweeps",
+    "divergence_terms",
+    "product",
+    "product_with_transposed",
+    "scalar_logarithm",
+    "template_terms",
+]
 
 # Values, and columns, per unit of work.
 _BLOCK = 2**18
@@ -53,7 +62,7 @@ def divergence_terms(
 
 
 @inlined
-def _logarithm(ratio: Any) -> Any:
+def scalar_logarithm(ratio: Any) -> Any:
     """Return the logarithm of a ratio in single precision; that of zero is finite."""
     bits = np.float32(ratio).view(np.int32)
     exponent = (bits - np.int32(_ROOT_BITS)) >> np.int32(_EXPONENT)
@@ -73,7 +82,7 @@ def _logarithms(ratios: Array, logarithms: Array) -> None:
     """Take the logarithm of a row of ratios; those of zero are finite."""
     if ratios.itemsize == 4:
         for k in range(ratios.size):
-            logarithms[k] = _logarithm(ratios[k])
+            logarithms[k] = scalar_logarithm(ratios[k])
     else:
         for k in range(ratios.size):
             logarithms[k] = math.log(ratios[k]) if ratios[k] > 0 else 0.0
@@ -93,7 +102,7 @@ def _kullback_leibler(
         if with_loss and values.itemsize == 4:
             loss = values.dtype.type(0)
             for k in range(n_freqs):
-                loss += v[k] * _logarithm(ratios[k]) - v[k] + (whole[k] + floor)
+                loss += v[k] * scalar_logarithm(ratios[k]) - v[k] + (whole[k] + floor)
             losses[0] += loss
         elif with_loss:
             _logarithms(ratios, logarithms)
@@ -163,6 +172,9 @@ def product_with_transposed(left: Array, right: Array) -> Array:
     """See `dspsep.kernels.Kernels.product_with_transposed`."""
     result: Array = np.matmul(np.ascontiguousarray(left), np.ascontiguousarray(right).T)
     return result
+
+
+activation_terms, template_terms = composed(product, product_with_transposed, divergence_terms)
 
 
 def coordinate_sweeps(

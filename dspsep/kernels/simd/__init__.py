@@ -12,12 +12,14 @@ from dspsep.kernels.cpu.factors import coordinate_sweeps, divergence_terms
 from dspsep.kernels.cpu.masks import soft_mask
 from dspsep.kernels.cpu.similarity import similar_frames
 from dspsep.kernels.cpu.spectra import cross_spectra, filter_spectra
+from dspsep.kernels.simd.factors import activation_terms, template_terms
 from dspsep.kernels.simd.medians import median_over_frequency, median_over_time
 from dspsep.kernels.simd.neighbours import median_of_frames
 from dspsep.kernels.simd.products import product, product_with_transposed
 from dspsep.kernels.simd.transforms import istft, stft
 
 __all__ = [
+    "activation_terms",
     "coordinate_sweeps",
     "cross_spectra",
     "diffusion_step",
@@ -32,4 +34,5 @@ __all__ = [
     "similar_frames",
     "soft_mask",
     "stft",
+    "template_terms",
 ]

@@ -38,6 +38,7 @@ from dspsep._typing import Array
 from dspsep.kernels.cpu._jit import kernel, readonly
 
 __all__ = [
+    "FLAGS",
     "LANES",
     "Block",
     "Vector",
@@ -63,7 +64,7 @@ __all__ = [
 ]
 
 # What `_jit` lets kernels do, as LLVM spells it; the same set in vectors.
-_FLAGS = ("contract", "arcp", "nsz", "reassoc")
+FLAGS = ("contract", "arcp", "nsz", "reassoc")
 _INT32 = ir.IntType(32)
 
 
@@ -103,20 +104,20 @@ class Block(types.Type):  # type: ignore[misc]
         super().__init__(name=f"Block({dtype}, {LANES})")
 
 
-def _llvm_vector(dtype: Any) -> ir.VectorType:
+def llvm_vector(dtype: Any) -> ir.VectorType:
     return ir.VectorType(ir.FloatType() if dtype == types.float32 else ir.DoubleType(), LANES)
 
 
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Vector) -> None:
-        super().__init__(manager, kind, _llvm_vector(kind.dtype))
+        super().__init__(manager, kind, llvm_vector(kind.dtype))
 
 
 @register_model(Block)
 class _BlockModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Block) -> None:
-        super().__init__(manager, kind, ir.ArrayType(_llvm_vector(kind.dtype), LANES))
+        super().__init__(manager, kind, ir.ArrayType(llvm_vector(kind.dtype), LANES))
 
 
 # Reading and writing. Arrays need not be aligned beyond their own numbers.
@@ -131,7 +132,7 @@ def data_of(context: Any, builder: Any, kind: Any, array: Any) -> Any:
 
 def read(builder: Any, data: Any, place: Any, dtype: Any) -> Any:
     """Emit the load of the vector at a place behind an address."""
-    address = builder.bitcast(builder.gep(data, [place]), _llvm_vector(dtype).as_pointer())
+    address = builder.bitcast(builder.gep(data, [place]), llvm_vector(dtype).as_pointer())
     value = builder.load(address)
     value.align = dtype.bitwidth // 8
     return value
@@ -139,8 +140,15 @@ def read(builder: Any, data: Any, place: Any, dtype: Any) -> Any:
 
 def write(builder: Any, data: Any, place: Any, value: Any, dtype: Any) -> None:
     """Emit the store of a vector at a place behind an address."""
-    address = builder.bitcast(builder.gep(data, [place]), _llvm_vector(dtype).as_pointer())
+    address = builder.bitcast(builder.gep(data, [place]), llvm_vector(dtype).as_pointer())
     builder.store(value, address).align = dtype.bitwidth // 8
+
+
+def in_all_lanes(builder: Any, number: Any) -> Any:
+    """Emit the vector that is one number in all lanes."""
+    empty = ir.Constant(ir.VectorType(number.type, LANES), ir.Undefined)
+    first = builder.insert_element(empty, number, ir.Constant(_INT32, 0))
+    return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(_INT32, LANES), [0] * LANES))
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -159,11 +167,8 @@ def spread(_typing: Any, array: Any, place: Any) -> Any:
     """Return the vector that is the number at a place of an array in all lanes."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kind = sig.args[0]
-        number = builder.load(builder.gep(data_of(context, builder, kind, args[0]), [args[1]]))
-        empty = ir.Constant(_llvm_vector(kind.dtype), ir.Undefined)
-        first = builder.insert_element(empty, number, ir.Constant(_INT32, 0))
-        return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(_INT32, LANES), [0] * LANES))
+        data = data_of(context, builder, sig.args[0], args[0])
+        return in_all_lanes(builder, builder.load(builder.gep(data, [args[1]])))
 
     return Vector(array.dtype)(array, types.intp), emit
 
@@ -183,14 +188,7 @@ def store(_typing: Any, array: Any, place: Any, vector: Any) -> Any:
 @intrinsic  # type: ignore[untyped-decorator]
 def splat(_typing: Any, number: Any) -> Any:
     """Return the vector that is one number in all lanes."""
-
-    def emit(_context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kind = _llvm_vector(sig.return_type.dtype)
-        empty = ir.Constant(kind, ir.Undefined)
-        first = builder.insert_element(empty, args[0], ir.Constant(_INT32, 0))
-        return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(_INT32, LANES), [0] * LANES))
-
-    return Vector(number)(number), emit
+    return Vector(number)(number), lambda _context, builder, _sig, args: in_all_lanes(builder, args[0])
 
 
 def _rows(builder: Any, start: Any, stride: Any) -> list[Any]:
@@ -208,7 +206,7 @@ def load_rows(_typing: Any, array: Any, start: Any, stride: Any) -> Any:
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         kind = sig.args[0]
         data = data_of(context, builder, kind, args[0])
-        block = ir.Constant(ir.ArrayType(_llvm_vector(kind.dtype), LANES), ir.Undefined)
+        block = ir.Constant(ir.ArrayType(llvm_vector(kind.dtype), LANES), ir.Undefined)
         for row, place in enumerate(_rows(builder, args[1], args[2])):
             block = builder.insert_value(block, read(builder, data, place, kind.dtype), row)
         return block
@@ -242,7 +240,7 @@ def add_rows(_typing: Any, array: Any, start: Any, stride: Any, block: Any) -> A
         data = data_of(context, builder, kind, args[0])
         for row, place in enumerate(_rows(builder, args[1], args[2])):
             before, more = read(builder, data, place, kind.dtype), builder.extract_value(args[3], row)
-            write(builder, data, place, builder.fadd(before, more, flags=_FLAGS), kind.dtype)
+            write(builder, data, place, builder.fadd(before, more, flags=FLAGS), kind.dtype)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.intp, block), emit
@@ -264,12 +262,12 @@ def _operator(symbol: Callable[..., Any], instruction: str) -> None:
     infer_global(symbol)(Template)
 
     def vectors(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
-        return getattr(builder, instruction)(args[0], args[1], flags=_FLAGS)
+        return getattr(builder, instruction)(args[0], args[1], flags=FLAGS)
 
     def blocks(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
         block = args[0]
         for row in range(LANES):
-            value = getattr(builder, instruction)(builder.extract_value(block, row), args[1], flags=_FLAGS)
+            value = getattr(builder, instruction)(builder.extract_value(block, row), args[1], flags=FLAGS)
             block = builder.insert_value(block, value, row)
         return block
 
@@ -336,7 +334,7 @@ def total(_typing: Any, a: Any) -> Any:
         name = f"llvm.vector.reduce.fadd.v{LANES}f{sig.return_type.bitwidth}"
         signature_ = ir.FunctionType(kind.element, [kind.element, kind])
         function = cgutils.get_or_insert_function(builder.module, signature_, name)
-        return builder.call(function, [ir.Constant(kind.element, 0.0), args[0]], fastmath=_FLAGS)
+        return builder.call(function, [ir.Constant(kind.element, 0.0), args[0]], fastmath=FLAGS)
 
     return a.dtype(a), emit
 

@@ -21,8 +21,8 @@ __all__ = ["product", "product_with_transposed"]
 _WIDTH = 4 * LANES
 # Rows of both factors in a tile of sums of products.
 _TILE = 4
-# With more components libraries are as fast.
-_MOST_COMPONENTS = 96
+# With more components libraries are as fast; with fewer than 32 registers they are sooner.
+_MOST_COMPONENTS = 96 if LANES == 16 else 4
 
 
 def product(left: Array, right: Array) -> Array:

@@ -113,7 +113,7 @@ def _pulls(objective: Objective, V: Array, W: Array, copies: Array, n_lags: int)
     denominator = xp.broadcast_to(xp.sum(W, axis=1)[None, :], (n_frames, width))
     if beta != 1:
         denominator = xp.empty_like(numerator)
-    for block in blocks(V, width):
+    for block in blocks(V):
         values = V[block, :]
         if gram is not None:
             numerator[block, :], denominator[block, :] = values @ transposed, copies[block, :] @ gram

@@ -14,6 +14,7 @@ from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.separators.nmf._history import History
 from dspsep.separators.nmf._penalties import Penalties
+from dspsep.separators.nmf._prior import Prior
 from dspsep.separators.nmf._settings import solver_for
 from dspsep.separators.nmf._solvers import Factors, Report, Task, solve
 from dspsep.separators.nmf._updates import Objective, blocks
@@ -25,13 +26,17 @@ __all__ = ["FLOOR", "Prepared", "Weights", "factorise", "mask_of", "prepare"]
 FLOOR = 2.0**-33
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Weights:
     """Weights of penalties without a unit: those of data with a mean of one."""
 
     l1: float = 0.0
     l2: float = 0.0
     continuity: float = 0.0
+    #: Which components continuity is for, ones and zeros; all if it is not given.
+    tied: Array | None = None
+    #: What is known of templates: in units of the scaled values, as it is made of them.
+    prior: Prior | None = None
 
     @property
     def squares(self) -> bool:
@@ -41,7 +46,13 @@ class Weights:
     def penalties(self, mean: float, beta: float) -> Penalties:
         """Return them in units of data with a mean, so that they weigh the same whatever that is."""
         first, second = mean ** (beta - 1), mean ** (beta - 2)
-        return Penalties(l1=self.l1 * first, l2=self.l2 * second, continuity=self.continuity * second)
+        return Penalties(
+            l1=self.l1 * first,
+            l2=self.l2 * second,
+            continuity=self.continuity * second,
+            tied=self.tied,
+            prior=self.prior,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +111,7 @@ def prepare(V: Array, beta: float) -> Prepared:
         values[...] = 0
         return Prepared(values, 0, 0.0)
     exponent = -math.frexp(highest)[1]
-    where = blocks(values, 1)
+    where = blocks(values)
     total = 0.0
     for block in where:
         # Scaled by the largest first: squares of channels, and their sum, stay within the range.

@@ -93,7 +93,7 @@ def iter_group_masks(W: Array, H: Array, groups: Groups) -> Iterator[Array]:
         own = _chosen(xp, members, W)
         others = _chosen(xp, sorted(everyone - set(members)), W)
         mask = xp.empty((1, H.shape[0], W.shape[1]), dtype=W.dtype, device=W.device)
-        for block in blocks(mask[0, ...], W.shape[0]):
+        for block in blocks(mask[0, ...]):
             part = H[block, :]
             share = kernels_for(W).soft_mask(
                 _product(xp, part, own), _product(xp, part, others), 1.0, 1.0, tie

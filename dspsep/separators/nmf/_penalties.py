@@ -19,17 +19,24 @@ from dataclasses import dataclass
 
 from dspsep import _backend
 from dspsep._typing import Array
+from dspsep.separators.nmf._prior import Prior
 
 __all__ = ["Penalties"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Penalties:
-    """Weights of penalties on the activations of templates that sum to one, in units of the data."""
+    """Weights of penalties on the activations of templates that sum to one, in units of the data.
+
+    `tied` says which components `continuity` is for: ones and zeros, (n_components,); all if it is not given.
+    `prior` is what is known of templates.
+    """
 
     l1: float = 0.0
     l2: float = 0.0
     continuity: float = 0.0
+    tied: Array | None = None
+    prior: Prior | None = None
 
     @property
     def quadratic(self) -> bool:
@@ -38,18 +45,20 @@ class Penalties:
 
     @property
     def any(self) -> bool:
-        """Whether there is a penalty at all."""
+        """Whether there is a penalty on activations at all."""
         return self.l1 > 0 or self.quadratic
 
     def value(self, W: Array, H: Array) -> float:
         """Return the penalties of frame-major factors."""
+        known = 0.0 if self.prior is None else self.prior.value(W)
         if not self.any:
-            return 0.0
+            return known
         xp = _backend.namespace(W, H)
         scaled = xp.astype(H, xp.float64) * xp.sum(W, axis=1, dtype=xp.float64)[None, :]
         total = self.l1 * xp.sum(scaled) + self.l2 / 2 * xp.sum(scaled * scaled)
         steps = scaled[1:, :] - scaled[:-1, :]
-        return _backend.scalar(total + self.continuity / 2 * xp.sum(steps * steps))
+        squares = self._of_tied(xp.sum(steps * steps, axis=0))
+        return known + _backend.scalar(total + self.continuity / 2 * xp.sum(squares))
 
     def of_activations(
         self, size: Array, H: Array
@@ -70,18 +79,26 @@ class Penalties:
             # A frame is tied to two others, or one at the ends: of the squares around midpoints
             # 4 h - 2 (m + m'), in which m + m' = h + (neighbours) / 2.
             near, n_neighbours = _neighbours(H, block)
-            weight = (self.continuity * size_squared)[None, :]
+            weight = self._of_tied(self.continuity * size_squared)[None, :]
             return weight * (n_neighbours * own + near), push + weight * (2 * n_neighbours * own)
 
         return gains
 
+    def _of_tied(self, values: Array) -> Array:
+        """Return values of components, with zeros for those that continuity is not for."""
+        if self.tied is None:
+            return values
+        tied: Array = _backend.namespace(values).astype(self.tied, values.dtype)
+        return values * tied
+
     def of_templates(self, W: Array, H: Array) -> Array | None:
-        """Return what denominators of templates gain, (n_components, 1); None if nothing."""
+        """Return what denominators of templates gain by penalties, (n_components, 1); None if nothing."""
         if not self.any:
             return None
         xp = _backend.namespace(W, H)
         steps = H[1:, :] - H[:-1, :]
-        squares = self.l2 * xp.sum(H * H, axis=0) + self.continuity * xp.sum(steps * steps, axis=0)
+        squares = self.l2 * xp.sum(H * H, axis=0)
+        squares = squares + self.continuity * self._of_tied(xp.sum(steps * steps, axis=0))
         gain: Array = (self.l1 * xp.sum(H, axis=0) + squares * xp.sum(W, axis=1))[:, None]
         return gain
 

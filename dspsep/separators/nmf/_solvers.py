@@ -203,12 +203,14 @@ def _coordinates(task: Task, V: Array, W: Array, H: Array, progress: _Progress) 
     moments = collect(objective, V, W, H)
     while not progress.ends(moments.loss, W, H):
         numerator, gram = moments.numerator, cast("Array", moments.gram)
+        if objective.penalties.prior is not None:
+            gram = objective.penalties.prior.of_gram(gram)
         if l1:
             numerator = numerator - l1 * xp.sum(H, axis=0)[:, None]
         W = sweeps(numerator, gram, W, kept_W, _N_SWEEPS)
         gram = W @ xp.permute_dims(W, (1, 0))
         updated = xp.empty_like(H)
-        for block in blocks(V, W.shape[0]):
+        for block in blocks(V):
             pull = kernels.product_with_transposed(V[block, :], W)
             if l1:
                 pull = pull - l1 * xp.sum(W, axis=1)[None, :]

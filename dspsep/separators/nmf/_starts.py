@@ -112,7 +112,7 @@ def _singular(V: Array, n_components: int) -> list[tuple[Array, float, Array]]:
     side = min(n_freqs, n_frames)
     gram = xp.zeros((side, side), dtype=xp.float64, device=V.device)
     if wide:
-        for block in blocks(V, 1):
+        for block in blocks(V):
             part = xp.astype(V[block, :], xp.float64)
             gram += xp.permute_dims(part, (1, 0)) @ part
     else:
@@ -138,7 +138,7 @@ def _singular(V: Array, n_components: int) -> list[tuple[Array, float, Array]]:
 def _times(V: Array, vector: Array, wide: bool) -> Array:
     """Return V times a vector over frequencies if `wide`, else over frames: block by block."""
     xp = _backend.namespace(V)
-    where = blocks(V, 1)
+    where = blocks(V)
     if wide:
         product: Array = xp.concat([xp.astype(V[block, :], xp.float64) @ vector for block in where])
         return product

@@ -120,7 +120,7 @@ class Supervision(SpectralSeparator):
         Returns
         -------
         NMFModel
-            With the factors, which masks are made of. Templates that were given are in it as they were.
+            With the factors, which masks are made of.
 
         Raises
         ------
@@ -147,7 +147,7 @@ class Supervision(SpectralSeparator):
             solver=self.solver,
             n_iter=self.n_iter,
             tol=self.tol,
-            weights=Weights(l1=self.l1),
+            weights=self._weights(prepared, W),
             fixed_templates=_backend.asarray_like(fixed, W),
             report=report if callback is not None else None,
         )
@@ -159,6 +159,10 @@ class Supervision(SpectralSeparator):
             groups=groups,
             exponent=exponent,
         )
+
+    def _weights(self, prepared: Prepared, W: Array) -> Weights:
+        """Return the penalties, for frame-major templates to begin with."""
+        return Weights(l1=self.l1)
 
     @abstractmethod
     def _components(self, prepared: Prepared) -> tuple[Array, Array, Groups]:

@@ -31,12 +31,10 @@ from dspsep.separators.nmf._penalties import Penalties
 
 __all__ = ["Moments", "Objective", "Step", "blocks", "collect", "energy_of", "multiplied", "sweep"]
 
-# A block of V, its model and its ratios together should stay in a second-level cache. OpenBLAS multiplies
-# small matrices, of up to so many products of two numbers, by a route of its own without copies, which takes
-# half the time where there are few components. Elsewhere than in NumPy a call costs more than what it does.
-_BLOCK_VALUES, _SMALL_PRODUCTS, _BLOCK_VALUES_ELSEWHERE = 2**17, 1_000_000, 2**22
-# Fewer frames cost more in calls than small products save.
-_LEAST_SMALL = 96
+# A block of V should stay in a second-level cache. Elsewhere than in NumPy calls cost more than what they do.
+_BLOCK_BYTES, _BLOCK_BYTES_ELSEWHERE = 2**20, 2**24
+# Kernels take so many frames at a time, or a divisor of that.
+_MULTIPLE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,20 +109,19 @@ def multiplied(factor: Array, numerator: Array, denominator: Array, exponent: fl
     return following
 
 
-def blocks(V: Array, n_components: int) -> list[slice]:
+def blocks(V: Array) -> list[slice]:
     """Return where the blocks of V lie."""
     n_frames, n_freqs = V.shape
-    length = max(16, (_BLOCK_VALUES if _backend.is_numpy(V) else _BLOCK_VALUES_ELSEWHERE) // n_freqs)
-    small = _SMALL_PRODUCTS // (n_freqs * n_components)
-    if _LEAST_SMALL <= small < length and _backend.is_numpy(V):
-        length = small
+    bits = _backend.namespace(V).finfo(V.dtype).bits
+    length = 8 * (_BLOCK_BYTES if _backend.is_numpy(V) else _BLOCK_BYTES_ELSEWHERE) // (bits * n_freqs)
+    length = max(2 * _MULTIPLE, length - length % _MULTIPLE)
     return [slice(start, min(start + length, n_frames)) for start in range(0, n_frames, length)]
 
 
 def collect(objective: Objective, V: Array, W: Array, H: Array, *, with_loss: bool = True) -> Moments:
     """Return what the next templates depend on, at W and H: a pass that changes nothing."""
     collector = _Collector(objective, V, W, with_loss)
-    for block in blocks(V, W.shape[0]):
+    for block in blocks(V):
         collector.add(V[block, :], H[block, :])
     return collector.moments(H)
 
@@ -171,7 +168,7 @@ def sweep(
     collector = _Collector(objective, V, W if ahead is None else ahead, with_loss)
     updated = xp.empty_like(H)
     beyond = updated if step.beyond is None else xp.empty_like(H)
-    for block in blocks(V, W.shape[0]):
+    for block in blocks(V):
         values = V[block, :]
         new = multiplied(H[block, :], *updater.terms(values, block), step.exponent)
         if fixed is not None:
@@ -201,11 +198,8 @@ class _Updater:
         if self._gram is not None:
             numerator, denominator = kernels.product_with_transposed(values, W), H @ self._gram
         else:
-            weighted, plain, _ = kernels.divergence_terms(
-                values, kernels.product(H, W), objective.floor, objective.beta, False
-            )
-            numerator = kernels.product_with_transposed(weighted, W)
-            denominator = self._size[None, :] if plain is None else kernels.product_with_transposed(plain, W)
+            numerator, plain = kernels.activation_terms(values, W, H, objective.floor, objective.beta)
+            denominator = self._size[None, :] if plain is None else plain
         if self._penalty is None:
             return numerator, denominator
         pull, push = self._penalty(block)
@@ -234,14 +228,11 @@ class _Collector:
             self._numerator += kernels.product(transposed, values)
             self._denominator += transposed @ H
             return
-        weighted, plain, loss = kernels.divergence_terms(
-            values, kernels.product(H, self._W), objective.floor, objective.beta, self._with_loss
+        numerator, plain, loss = kernels.template_terms(
+            values, self._W, H, objective.floor, objective.beta, self._with_loss
         )
-        self._numerator += kernels.product(transposed, weighted)
-        if plain is None:
-            self._denominator += xp.sum(transposed, axis=1, keepdims=True)
-        else:
-            self._denominator += kernels.product(transposed, plain)
+        self._numerator += numerator
+        self._denominator += xp.sum(transposed, axis=1, keepdims=True) if plain is None else plain
         self._losses.append(loss)
 
     def moments(self, H: Array) -> Moments:
@@ -259,10 +250,14 @@ class _Collector:
         pushed = objective.penalties.of_templates(W, H)
         if pushed is not None:
             denominator = denominator + pushed
-        if objective.history is None:
-            return Moments(self._numerator, denominator, gram, loss)
-        pull, push = objective.history.gains(W)
-        return Moments(self._numerator + pull, denominator + push, gram, loss + objective.history.value(W))
+        numerator, prior, history = self._numerator, objective.penalties.prior, objective.history
+        if prior is not None:
+            pull, push = prior.of_templates(W)
+            numerator, denominator = numerator + pull, denominator + push
+        if history is not None:
+            pull, push = history.gains(W)
+            numerator, denominator, loss = numerator + pull, denominator + push, loss + history.value(W)
+        return Moments(numerator, denominator, gram, loss)
 
 
 def _total(losses: list[Array]) -> float:
@@ -280,14 +275,14 @@ def _euclidean(V: Array, W: Array, H: Array, numerator: Array, gram: Array, ener
     if loss > energy * (1e-3 if V.dtype == xp.float32 else 1e-6):
         return loss
     zero = 0.0
-    for block in blocks(V, W.shape[0]):
+    for block in blocks(V):
         zero += _energy(V[block, :] - H[block, :] @ W)
     return zero / 2
 
 
 def energy_of(V: Array) -> float:
     """Return the sum of the squares of V."""
-    return sum(_energy(V[block, :]) for block in blocks(V, 1))
+    return sum(_energy(V[block, :]) for block in blocks(V))
 
 
 def _energy(values: Array) -> float:
