@@ -14,9 +14,16 @@ from dspsep import _backend, _checks
 from dspsep._typing import Array
 from dspsep.model import MaskModel
 from dspsep.separator import SpectralSeparator
-from dspsep.stft import Spectrogram
+from dspsep.stft import STFT, Spectrogram
 
-__all__ = ["BACKGROUND", "FOREGROUND", "BackgroundModel", "BackgroundSeparator", "share_of"]
+__all__ = [
+    "BACKGROUND",
+    "FOREGROUND",
+    "BackgroundModel",
+    "BackgroundSeparator",
+    "n_bins_below",
+    "share_of",
+]
 
 BACKGROUND, FOREGROUND = "background", "foreground"
 
@@ -98,11 +105,16 @@ class BackgroundModel(MaskModel):
             In [0, 1]; they sum to one.
         """
         mask = self.background(spectrogram)
-        if self.cutoff_hertz is not None:
-            n_below = 1 + int(self.cutoff_hertz * spectrogram.stft.n_fft / spectrogram.sample_rate)
-            mask[:, : min(n_below, spectrogram.n_freqs), :] = 1
+        mask[:, : n_bins_below(self.cutoff_hertz, spectrogram.stft, spectrogram.sample_rate), :] = 1
         yield mask
         yield 1 - mask
+
+
+def n_bins_below(cutoff_hertz: float | None, stft: STFT, sample_rate: float) -> int:
+    """Return how many bins are centred at a frequency or below; none if it is None."""
+    if cutoff_hertz is None:
+        return 0
+    return min(1 + int(cutoff_hertz * stft.n_fft / sample_rate), stft.n_freqs)
 
 
 def share_of(part: Array, V: Array) -> Array:

@@ -108,6 +108,10 @@ SEPARATORS = {
         {},
     ),
     "repet-sim": (REPETSim(distance_seconds=0.1, cutoff_hertz=None), {}),
+    "repet-sim-past": (
+        REPETSim(stft=STFT(510, 170, "blackman"), distance_seconds=0.05, past_seconds=0.3),
+        {},
+    ),
     "mixture": (MixtureAsEstimate(), {}),
     "mixture-of-three": (MixtureAsEstimate(source_names=("drums", "bass", "rest")), {}),
     "high-low-pass": (HighLowPass(), {}),
