@@ -54,7 +54,7 @@ def beat_spectrum(V: Array) -> Array:
     References
     ----------
     J. Foote, S. Uchihashi, "The beat spectrum: a new approach to rhythm analysis", IEEE International
-    Conference on Multimedia and Expo (ICME), 2001, pp. 881-884. doi:10.1109/ICME.2001.1237863
+    Conference on Multimedia and Expo (ICME), 2001, pp. 881-884.
 
     Examples
     --------

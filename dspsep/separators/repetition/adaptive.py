@@ -82,7 +82,7 @@ class AdaptiveREPET(Periodic):
     ----------
     A. Liutkus, Z. Rafii, R. Badeau, B. Pardo, G. Richard, "Adaptive filtering for music/voice separation
     exploiting the repeating musical structure", IEEE International Conference on Acoustics, Speech and Signal
-    Processing (ICASSP), 2012, pp. 53-56. doi:10.1109/ICASSP.2012.6287815
+    Processing (ICASSP), 2012, pp. 53-56.
 
     Examples
     --------

@@ -95,7 +95,7 @@ class REPETSim(Repeating):
     Music Information Retrieval Conference (ISMIR), 2012, pp. 583-588.
 
     Z. Rafii, B. Pardo, "Online REPET-SIM for real-time speech enhancement", IEEE International Conference on
-    Acoustics, Speech and Signal Processing (ICASSP), 2013, pp. 848-852. doi:10.1109/ICASSP.2013.6637768
+    Acoustics, Speech and Signal Processing (ICASSP), 2013, pp. 848-852.
 
     Examples
     --------
