@@ -52,6 +52,7 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.repetition._period import beat_spectrum
     from dspsep.separators.repetition.adaptive import AdaptiveREPET, AdaptiveREPETModel
     from dspsep.separators.repetition.extended import REPETExtended, REPETExtendedModel
+    from dspsep.separators.repetition.nearest import NearestNeighborMedian, NearestNeighborMedianModel
     from dspsep.separators.repetition.repet import REPET, REPETModel
     from dspsep.separators.repetition.similarity import REPETSim, REPETSimModel
     from dspsep.sources import Provenance, Sources
@@ -82,6 +83,8 @@ __all__ = [
     "Model",
     "NMFDModel",
     "NMFModel",
+    "NearestNeighborMedian",
+    "NearestNeighborMedianModel",
     "Note",
     "OnlineNMF",
     "OnlineNMFModel",

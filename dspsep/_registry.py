@@ -95,6 +95,12 @@ METHODS: dict[str, Method] = {
         summary="A background that comes again, with a period or without, and what does not",
         source_names=("background", "foreground"),
     ),
+    "NearestNeighborMedian": Method(
+        target="dspsep.separators.repetition.nearest:NearestNeighborMedian",
+        family="repetition",
+        summary="A background whose frames are like some others, wherever those are, and what is not",
+        source_names=("background", "foreground"),
+    ),
     "MixtureAsEstimate": Method(
         target="dspsep.separators.baseline.mixture:MixtureAsEstimate",
         family="baseline",
@@ -124,6 +130,7 @@ _MODELS: dict[str, str] = {
     "REPETExtendedModel": "dspsep.separators.repetition.extended:REPETExtendedModel",
     "REPETModel": "dspsep.separators.repetition.repet:REPETModel",
     "REPETSimModel": "dspsep.separators.repetition.similarity:REPETSimModel",
+    "NearestNeighborMedianModel": "dspsep.separators.repetition.nearest:NearestNeighborMedianModel",
     "NMFDModel": "dspsep.separators.nmf.nmfd:NMFDModel",
     "IterativeHPSSModel": "dspsep.separators.hpss.iterative:IterativeHPSSModel",
     "OnlineNMFModel": "dspsep.separators.nmf._online:OnlineNMFModel",

@@ -18,6 +18,7 @@ from dspsep.separators.nmf.nmfd import NMFD
 from dspsep.separators.nmf.online import OnlineNMF
 from dspsep.separators.repetition.adaptive import AdaptiveREPET
 from dspsep.separators.repetition.extended import REPETExtended
+from dspsep.separators.repetition.nearest import NearestNeighborMedian
 from dspsep.separators.repetition.repet import REPET
 from dspsep.separators.repetition.similarity import REPETSim
 from dspsep.stft import STFT
@@ -108,6 +109,13 @@ SEPARATORS = {
         {},
     ),
     "repet-sim": (REPETSim(distance_seconds=0.1, cutoff_hertz=None), {}),
+    "nearest-neighbor-median": (NearestNeighborMedian(distance_seconds=0.1, margin=(2, 10)), {}),
+    "nearest-neighbor-median-certain": (
+        NearestNeighborMedian(
+            stft=STFT(510, 170, "blackman"), distance_seconds=0.02, n_neighbors=5, power=1.0
+        ),
+        {},
+    ),
     "repet-sim-past": (
         REPETSim(stft=STFT(510, 170, "blackman"), distance_seconds=0.05, past_seconds=0.3),
         {},

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dspsep import _backend
 from dspsep._typing import Array
+from dspsep.errors import InputError
 from dspsep.kernels import kernels_for
 
-__all__ = ["directions_of", "similar_to"]
+__all__ = ["check_neighbors", "directions_of", "similar_to"]
 
 
 def directions_of(V: Array) -> Array:
@@ -41,3 +42,15 @@ def similar_to(
         seen = (every <= own) & (every >= own - n_past)
         similarity = xp.where(seen, similarity, xp.full_like(similarity, -1))
     return kernels_for(directions).similar_frames(similarity, threshold, distance, most)
+
+
+def check_neighbors(neighbors: Array) -> None:
+    """Refuse what are no lists of frames, (n_frames, n_neighbors): a model may come from a file."""
+    xp = _backend.namespace(neighbors)
+    if neighbors.ndim != 2 or 0 in neighbors.shape or not xp.isdtype(neighbors.dtype, "integral"):
+        got = f"{neighbors.dtype} of shape {tuple(neighbors.shape)}"
+        raise InputError("neighbors", "integers of shape (n_frames, n_neighbors)", got)
+    lowest, highest = _backend.to_host(xp.stack([xp.min(neighbors), xp.max(neighbors)])).tolist()
+    if lowest < -1 or highest >= neighbors.shape[0]:
+        got = f"numbers from {lowest} to {highest}"
+        raise InputError("neighbors", f"frames below {neighbors.shape[0]}, or -1", got)

@@ -24,7 +24,7 @@ from dspsep.progress import Callback, Progress
 from dspsep.separators._background import n_bins_below
 from dspsep.separators.repetition._frames import PastLearner, magnitudes_of, separated
 from dspsep.separators.repetition._repeats import Repeating, Repeats, RepetitionModel
-from dspsep.separators.repetition._similar import directions_of, similar_to
+from dspsep.separators.repetition._similar import check_neighbors, directions_of, similar_to
 from dspsep.stft import Spectrogram
 from dspsep.streaming import Stream
 
@@ -259,15 +259,7 @@ class REPETSimModel(RepetitionModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        neighbors = self.neighbors
-        xp = _backend.namespace(neighbors)
-        if neighbors.ndim != 2 or 0 in neighbors.shape or not xp.isdtype(neighbors.dtype, "integral"):
-            got = f"{neighbors.dtype} of shape {tuple(neighbors.shape)}"
-            raise InputError("neighbors", "integers of shape (n_frames, n_neighbors)", got)
-        lowest, highest = _backend.to_host(xp.stack([xp.min(neighbors), xp.max(neighbors)])).tolist()
-        if lowest < -1 or highest >= neighbors.shape[0]:
-            got = f"numbers from {lowest} to {highest}"
-            raise InputError("neighbors", f"frames below {neighbors.shape[0]}, or -1", got)
+        check_neighbors(self.neighbors)
 
     def repeats(self, spectrogram: Spectrogram) -> Repeats:
         """Return the similar frames.
