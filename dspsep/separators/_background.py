@@ -120,7 +120,7 @@ def n_bins_below(cutoff_hertz: float | None, stft: STFT, sample_rate: float) -> 
 def share_of(part: Array, V: Array) -> Array:
     """Return ``min(part, V) / V``, and 1 where V is 0: no more of a bin can be background than is in it."""
     xp = _backend.namespace(part, V)
-    one = xp.ones_like(V)
-    there = xp.finfo(V.dtype).smallest_normal <= V
-    share: Array = xp.where(there, xp.minimum(part, V) / xp.where(there, V, one), one)
+    tiny = float(xp.finfo(V.dtype).smallest_normal)
+    ratio = xp.minimum(part, V) / xp.clip(V, tiny, None)
+    share: Array = xp.where(tiny <= V, ratio, xp.ones_like(V))
     return share
