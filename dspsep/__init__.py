@@ -49,6 +49,12 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.nmf.semi_supervised import SemiSupervisedNMF
     from dspsep.separators.nmf.supervised import SupervisedNMF
     from dspsep.separators.nmf.templates import Templates, learn_templates
+    from dspsep.separators.repetition._period import beat_spectrum
+    from dspsep.separators.repetition.adaptive import AdaptiveREPET, AdaptiveREPETModel
+    from dspsep.separators.repetition.extended import REPETExtended, REPETExtendedModel
+    from dspsep.separators.repetition.nearest import NearestNeighborMedian, NearestNeighborMedianModel
+    from dspsep.separators.repetition.repet import REPET, REPETModel
+    from dspsep.separators.repetition.similarity import REPETSim, REPETSimModel
     from dspsep.sources import Provenance, Sources
     from dspsep.stft import STFT, Spectrogram
     from dspsep.streaming import Reach, Stream
@@ -57,7 +63,10 @@ __all__ = [
     "HPSS",
     "NMF",
     "NMFD",
+    "REPET",
     "STFT",
+    "AdaptiveREPET",
+    "AdaptiveREPETModel",
     "BackendError",
     "CascadedHPSS",
     "DspsepError",
@@ -74,12 +83,19 @@ __all__ = [
     "Model",
     "NMFDModel",
     "NMFModel",
+    "NearestNeighborMedian",
+    "NearestNeighborMedianModel",
     "Note",
     "OnlineNMF",
     "OnlineNMFModel",
     "Pipeline",
     "Progress",
     "Provenance",
+    "REPETExtended",
+    "REPETExtendedModel",
+    "REPETModel",
+    "REPETSim",
+    "REPETSimModel",
     "Reach",
     "Refiner",
     "Regroup",
@@ -96,6 +112,7 @@ __all__ = [
     "TwoStageHPSS",
     "WarmupReport",
     "__version__",
+    "beat_spectrum",
     "data",
     "display",
     "evaluate_folders",

@@ -301,8 +301,9 @@ class SpectralSeparator(Separator):
         rate = _checks.sample_rate(sample_rate)
         audio = _audio.mixture_of(mixture, min_channels=self.min_channels, max_channels=self.max_channels)
         n_frames = self.stft.n_frames(audio.samples.shape[1])
-        if n_frames < self.min_frames and self.source_names is not None:
-            return self._too_short(audio, rate, n_frames)
+        least = self._least_frames(rate)
+        if n_frames < least and self.source_names is not None:
+            return self._too_short(audio, rate, n_frames, least)
         model, sources = self._take_apart(audio, rate, callback)
         return Sources(sources, rate, model, self.provenance())
 
@@ -337,11 +338,15 @@ class SpectralSeparator(Separator):
         sources[last] = audio.restore(remainder if names else _copy(remainder))
         return sources
 
-    def _too_short(self, audio: Mixture, sample_rate: float, n_frames: int) -> Sources:
+    def _least_frames(self, sample_rate: float) -> int:
+        """Return how many frames there must be to learn from."""
+        return self.min_frames
+
+    def _too_short(self, audio: Mixture, sample_rate: float, n_frames: int, least: int) -> Sources:
         names = cast("tuple[str, ...]", self.source_names)
         warn(
             "W_TOO_SHORT",
-            f"{type(self).__name__} needs {self.min_frames} frames to learn from and the mixture has "
+            f"{type(self).__name__} needs {least} frames to learn from and the mixture has "
             f"{n_frames}: one source is the mixture, the others are silent.",
             stacklevel=4,
         )

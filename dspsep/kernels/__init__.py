@@ -51,6 +51,20 @@ class Kernels(Protocol):
     def median_over_frequency(self, values: Array, length: int) -> Array:
         """Return the running median of odd `length` over bins; edges are mirrored, edge repeated."""
 
+    def median_of_frames(self, values: Array, frames: Array) -> Array:
+        """Return the medians (n_channels, n, n_freqs) of the frames that rows of `frames` (n, most) name.
+
+        Numbers of frames are integers; -1 names none. The median of an even number is the mean of the two in
+        the middle, and that of none is 0.
+        """
+
+    def similar_frames(self, similarity: Array, threshold: float, distance: int, most: int) -> Array:
+        """Return the places (n, most) of the highest peaks of the rows of `similarity` (n, n_frames).
+
+        A peak is at least `threshold`, and higher than everything within `distance` on both sides. The
+        highest come first, of equal ones the one that comes first; -1 stands for none.
+        """
+
     def soft_mask(self, values: Array, rival: Array, margin: float, power: float, tie: float) -> Array:
         """Return ``values**power / (values**power + (margin * rival)**power)``, and `tie` for 0/0.
 

@@ -14,10 +14,12 @@ __all__ = [
     "divergence_terms",
     "filter_spectra",
     "istft",
+    "median_of_frames",
     "median_over_frequency",
     "median_over_time",
     "product",
     "product_with_transposed",
+    "similar_frames",
     "soft_mask",
     "stft",
     "template_terms",
@@ -97,6 +99,51 @@ def median_over_frequency(values: Array, length: int) -> Array:
         columns.append(xp.sort(gathered, axis=-1)[..., half])
     medians: Array = xp.concat(columns, axis=-1)
     return medians
+
+
+def median_of_frames(values: Array, frames: Array) -> Array:
+    """See `dspsep.kernels.Kernels.median_of_frames`."""
+    xp = _backend.namespace(values, frames)
+    n_channels, _, n_freqs = values.shape
+    n, most = frames.shape
+    medians: Array = xp.zeros((n_channels, n, n_freqs), dtype=values.dtype, device=values.device)
+    step = max(1, _GATHERED_VALUES // max(1, most * n_channels * n_freqs))
+    for start in range(0, n if most else 0, step):
+        part = frames[start : min(start + step, n), :]
+        flat = xp.reshape(xp.clip(part, 0, None), (-1,))
+        gathered = xp.reshape(xp.take(values, flat, axis=1), (n_channels, *part.shape, n_freqs))
+        named = (part >= 0)[None, :, :, None]
+        ordered = xp.sort(xp.where(named, gathered, xp.full_like(gathered, xp.inf)), axis=2)
+        count = xp.sum(xp.astype(part >= 0, xp.int64), axis=1)[None, :, None, None]
+        shape = (n_channels, part.shape[0], 1, n_freqs)
+        lower, upper = (
+            xp.take_along_axis(ordered, xp.broadcast_to(xp.clip(place, 0, None), shape), axis=2)[:, :, 0, :]
+            for place in ((count - 1) // 2, xp.where(count > 0, count // 2, 0 * count))
+        )
+        middle = xp.where(lower == upper, upper, (lower + upper) / 2)
+        medians[:, start : start + part.shape[0], :] = xp.where(
+            count[:, :, 0, :] > 0, middle, xp.zeros_like(middle)
+        )
+    return medians
+
+
+def similar_frames(similarity: Array, threshold: float, distance: int, most: int) -> Array:
+    """See `dspsep.kernels.Kernels.similar_frames`."""
+    xp = _backend.namespace(similarity)
+    n, n_frames = similarity.shape
+    is_peak = similarity >= threshold
+    for step in range(1, min(distance, n_frames - 1) + 1):
+        higher = similarity[:, step:] > similarity[:, :-step]
+        lower = similarity[:, :-step] > similarity[:, step:]
+        none = xp.ones((n, step), dtype=xp.bool, device=similarity.device)
+        is_peak = is_peak & xp.concat([none, higher], axis=1) & xp.concat([lower, none], axis=1)
+    last = xp.full_like(similarity, xp.inf)
+    order = xp.argsort(xp.where(is_peak, -similarity, last), axis=1, stable=True)[:, :most]
+    frames: Array = xp.where(xp.take_along_axis(is_peak, order, axis=1), order, -1 * xp.ones_like(order))
+    if most > n_frames:
+        missing = xp.full((n, most - n_frames), -1, dtype=frames.dtype, device=frames.device)
+        frames = xp.concat([frames, missing], axis=1)
+    return frames
 
 
 def soft_mask(values: Array, rival: Array, margin: float, power: float, tie: float) -> Array:

@@ -16,6 +16,11 @@ from dspsep.separators.hpss.two_stage import TwoStageHPSS
 from dspsep.separators.nmf.blind import NMF
 from dspsep.separators.nmf.nmfd import NMFD
 from dspsep.separators.nmf.online import OnlineNMF
+from dspsep.separators.repetition.adaptive import AdaptiveREPET
+from dspsep.separators.repetition.extended import REPETExtended
+from dspsep.separators.repetition.nearest import NearestNeighborMedian
+from dspsep.separators.repetition.repet import REPET
+from dspsep.separators.repetition.similarity import REPETSim
 from dspsep.stft import STFT
 from dspsep.testing import contract
 
@@ -91,6 +96,29 @@ SEPARATORS = {
             memory_seconds=0.5,
         ),
         {"precision_snr": 40},
+    ),
+    "repet": (REPET(stft=_SMALL, min_period_seconds=0.02), {}),
+    "repet-extended": (
+        REPETExtended(
+            stft=STFT(510, 170, "blackman"), min_period_seconds=0.05, segment_seconds=0.7, step_seconds=0.3
+        ),
+        {},
+    ),
+    "adaptive-repet": (
+        AdaptiveREPET(stft=_SMALL, min_period_seconds=0.05, window_seconds=0.7, step_seconds=0.3, order=7),
+        {},
+    ),
+    "repet-sim": (REPETSim(distance_seconds=0.1, cutoff_hertz=None), {}),
+    "nearest-neighbor-median": (NearestNeighborMedian(distance_seconds=0.1, margin=(2, 10)), {}),
+    "nearest-neighbor-median-certain": (
+        NearestNeighborMedian(
+            stft=STFT(510, 170, "blackman"), distance_seconds=0.02, n_neighbors=5, power=1.0
+        ),
+        {},
+    ),
+    "repet-sim-past": (
+        REPETSim(stft=STFT(510, 170, "blackman"), distance_seconds=0.05, past_seconds=0.3),
+        {},
     ),
     "mixture": (MixtureAsEstimate(), {}),
     "mixture-of-three": (MixtureAsEstimate(source_names=("drums", "bass", "rest")), {}),

@@ -22,10 +22,12 @@ NAMES = [
     "divergence_terms",
     "filter_spectra",
     "istft",
+    "median_of_frames",
     "median_over_frequency",
     "median_over_time",
     "product",
     "product_with_transposed",
+    "similar_frames",
     "soft_mask",
     "stft",
     "template_terms",
@@ -75,8 +77,10 @@ def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9
         "filter_spectra": (np.swapaxes(spectra, 0, 1)[:5], spectra),
         "stft": (samples, window, hop_length, n_frames),
         "istft": (spectra, mask, window, hop_length, weight),
+        "median_of_frames": (values, rng.integers(-1, n_frames, (n_frames // 2 + 1, length))),
         "median_over_time": (values, length),
         "median_over_frequency": (values, length),
+        "similar_frames": (whole[0], 0.3, length // 2, 7),
         "soft_mask": (values, rival, 1.5, 2.0, 0.5),
         "diffusion_step": (whole, (whole * rng.uniform(size=whole.shape)).astype(dtype), 0.3),
     }
@@ -125,7 +129,7 @@ def test_compiled_equals_generic(which, name, dtype, size):
     expected, found = result_of(generic, name, arguments), result_of(COMPILED[which], name, arguments)
     assert found.dtype == expected.dtype
     assert found.shape == expected.shape
-    if name.startswith("median"):
+    if name.startswith("median") or name == "similar_frames":
         np.testing.assert_array_equal(found, expected)
     else:
         assert snr(expected, found) >= SNR[dtype]

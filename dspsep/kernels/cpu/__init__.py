@@ -13,6 +13,8 @@ from dspsep.kernels.cpu.factors import (
 )
 from dspsep.kernels.cpu.masks import soft_mask
 from dspsep.kernels.cpu.medians import median_over_frequency, median_over_time
+from dspsep.kernels.cpu.neighbours import median_of_frames
+from dspsep.kernels.cpu.similarity import similar_frames
 from dspsep.kernels.cpu.spectra import cross_spectra, filter_spectra
 from dspsep.kernels.cpu.transforms import istft, stft
 
@@ -24,10 +26,12 @@ __all__ = [
     "divergence_terms",
     "filter_spectra",
     "istft",
+    "median_of_frames",
     "median_over_frequency",
     "median_over_time",
     "product",
     "product_with_transposed",
+    "similar_frames",
     "soft_mask",
     "stft",
     "template_terms",

@@ -10,9 +10,11 @@ from __future__ import annotations
 from dspsep.kernels.cpu.diffusion import diffusion_step
 from dspsep.kernels.cpu.factors import coordinate_sweeps, divergence_terms
 from dspsep.kernels.cpu.masks import soft_mask
+from dspsep.kernels.cpu.similarity import similar_frames
 from dspsep.kernels.cpu.spectra import cross_spectra, filter_spectra
 from dspsep.kernels.simd.factors import activation_terms, template_terms
 from dspsep.kernels.simd.medians import median_over_frequency, median_over_time
+from dspsep.kernels.simd.neighbours import median_of_frames
 from dspsep.kernels.simd.products import product, product_with_transposed
 from dspsep.kernels.simd.transforms import istft, stft
 
@@ -24,10 +26,12 @@ __all__ = [
     "divergence_terms",
     "filter_spectra",
     "istft",
+    "median_of_frames",
     "median_over_frequency",
     "median_over_time",
     "product",
     "product_with_transposed",
+    "similar_frames",
     "soft_mask",
     "stft",
     "template_terms",

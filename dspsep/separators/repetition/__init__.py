@@ -1,0 +1,1 @@
+"""Separation by repetition: the background is what comes again."""
