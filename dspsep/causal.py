@@ -74,6 +74,7 @@ class CausalStream(Stream):
         hop = stft.hop_length
         # Frames that reach beyond the samples that are complete, and those that a segment cuts off at first.
         self._n_tail, self._n_cut = -(-stft.n_fft // hop) - 1, -(-(stft.n_fft // 2) // hop)
+        self._report: Callable[[int], object] | None = None
         self._n_masked = 0
         self._n_out = 0
         self._begin = 0  # where the pending samples begin in the mixture: at the centre of a frame
@@ -87,19 +88,20 @@ class CausalStream(Stream):
         return self._n_batch * self._stft.hop_length + self._stft.n_fft - self._stft.hop_length
 
     def run(self, samples: Array, report: Callable[[int], object]) -> dict[str, Array]:
-        """Return the sources (n_channels, n_samples) of a whole mixture, telling how many frames are done.
+        """Return the sources (n_channels, n_samples) of a whole mixture.
 
-        What is needed beside the mixture and the sources does not grow with its length.
+        At first and after each batch `report` is told how many frames are done. What is needed beside the
+        mixture and the sources does not grow with its length.
         """
         xp = _backend.namespace(samples)
         sources = {name: xp.empty_like(samples) for name in self.source_names}
         n_samples, size = samples.shape[1], self._n_batch * self._stft.hop_length
+        self._report = report
+        report(0)
         for start in range(0, n_samples, size):
-            report(self._n_masked)
             written = self._n_out
             parts = self._push(samples[:, start : min(start + size, n_samples)])
             _write(parts, sources, slice(written, self._n_out))
-        report(self._n_masked)
         written = self._n_out
         _write(self._flush(), sources, slice(written, n_samples))
         return sources
@@ -170,6 +172,8 @@ class CausalStream(Stream):
     def _go_on(self, masks: list[Array], n_new: int, stop: int) -> None:
         """Forget what no frame and no sample to come depends on."""
         self._n_masked, self._n_out = self._n_masked + n_new, stop
+        if n_new and self._report is not None:
+            self._report(self._n_masked)
         self._tails = [_copy(mask[:, max(0, mask.shape[1] - self._n_tail) :, :]) for mask in masks]
         begin = max(0, self._n_masked - self._n_tail - self._n_cut) * self._stft.hop_length
         rest = _copy(self._joined()[:, begin - self._begin :])

@@ -15,7 +15,7 @@ from typing import Any
 from dspsep.data._reading import existing_file
 from dspsep.errors import BackendError, InputError
 from dspsep.separators.nmf._grouping import RESIDUAL
-from dspsep.separators.nmf.score import MAX_SECONDS, Note
+from dspsep.separators.nmf.score import MAX_N_NOTES, MAX_SECONDS, Note
 
 __all__ = ["read_midi"]
 
@@ -25,7 +25,9 @@ _MAX_BYTES = 2_000_000
 _ENDLESS = re.compile(rb"[\x80-\xff]{4096}")
 # More ticks between two events than this are no music, and more than a float can count.
 _MAX_TICKS = 2**53
-_DRUMS, _SUSTAIN, _SOUND_OFF, _NOTES_OFF = 9, 64, 120, 123
+_DRUMS, _SUSTAIN, _SOUND_OFF, _RESET, _NOTES_OFF = 9, 64, 120, 121, 123
+# The format has 16 bits for their number, of which mido reads the highest as a sign.
+_MAX_TRACKS = 2**15 - 1
 _DEFAULT_TEMPO = 500_000  # microseconds a beat, 120 beats a minute, until the file says otherwise
 _LONGEST_NAME = 80
 _KIND = "a MIDI file"
@@ -37,8 +39,8 @@ def read_midi(path: object, *, pedal: bool = True) -> tuple[Note, ...]:
     Parameters
     ----------
     path : str or Path
-        A standard MIDI file of at most 2 MB, of format 0 or 1. What counts is the content, whatever the name
-        ends in.
+        A standard MIDI file of at most 2 MB and 100 000 notes, of format 0 or 1. What counts is the content,
+        whatever the name ends in.
     pedal : bool, default=True
         Whether the sustain pedal (controller 64) is heeded: notes that it holds last until it is released,
         or until the same key is struck again.
@@ -66,7 +68,9 @@ def read_midi(path: object, *, pedal: bool = True) -> tuple[Note, ...]:
     -----
     Channel 10 is left out: by the General MIDI standard it has drums, whose keys are not pitches. So are
     velocities, and bends of the pitch. A key that is struck again while it sounds ends the note before; notes
-    that never end, end with the last event of the file. Changes of tempo on any track are heeded on all.
+    that never end, end with the last event of the file. Changes of tempo on any track are heeded on all; so
+    are All Sound Off, All Notes Off (keys are let go; what the pedal holds sounds on), and, for the pedal,
+    Reset All Controllers.
 
     Examples
     --------
@@ -88,6 +92,8 @@ def read_midi(path: object, *, pedal: bool = True) -> tuple[Note, ...]:
     now = 0.0
     for now, track, message in _events(score, file):
         stage.take(track, message, now)
+        if stage.n_struck > MAX_N_NOTES:
+            raise _refused(file, f"more than {MAX_N_NOTES} notes")
     stage.close(now)
     names = _names(score.tracks, [key for key, voice in stage.voices.items() if voice.notes])
     notes = [
@@ -118,6 +124,9 @@ class _Voice:
         elif pitch in self._since:
             self._let_go.add(pitch)
 
+    def let_go_all(self) -> None:
+        self._let_go.update(self._since)
+
     def end(self, pitch: int, now: float) -> None:
         onset = self._since.pop(pitch, None)
         self._let_go.discard(pitch)
@@ -135,6 +144,7 @@ class _Stage:
     def __init__(self, *, pedal: bool) -> None:
         self._heeds_pedal = pedal
         self._pressed: set[int] = set()
+        self.n_struck = 0
         self.voices: dict[tuple[int, int], _Voice] = {}
         # By channel, and by track: those that may sound, and those that only the pedal may keep sounding. So
         # controllers cost no more than notes do, however many tracks there are.
@@ -150,6 +160,7 @@ class _Stage:
         elif message.type == "note_on" and message.velocity:
             voice = self.voices.setdefault((track, channel), _Voice())
             voice.strike(message.note, now)
+            self.n_struck += 1
             self._sounding[channel][track] = voice
         elif message.type in ("note_on", "note_off") and track in self._sounding[channel]:
             voice, is_kept = self.voices[track, channel], channel in self._pressed
@@ -158,12 +169,17 @@ class _Stage:
                 self._kept[channel][track] = voice
 
     def _control(self, channel: int, message: Any, now: float) -> None:
-        if message.control in (_SOUND_OFF, _NOTES_OFF):
+        if message.control == _NOTES_OFF and channel in self._pressed:
+            # Keys are let go, and the pedal keeps what they struck.
+            for track, voice in self._sounding[channel].items():
+                voice.let_go_all()
+                self._kept[channel][track] = voice
+        elif message.control in (_SOUND_OFF, _NOTES_OFF):
             for voice in self._sounding.pop(channel, {}).values():
                 voice.end_all(now)
         elif message.control == _SUSTAIN and self._heeds_pedal and message.value >= 64:
             self._pressed.add(channel)
-        elif message.control == _SUSTAIN:
+        elif message.control in (_SUSTAIN, _RESET):
             self._pressed.discard(channel)
             for voice in self._kept.pop(channel, {}).values():
                 voice.end_all(now, let_go=True)
@@ -188,6 +204,8 @@ def _parsed(file: Path) -> Any:
         raise _refused(file, f"more than {_MAX_BYTES // 1_000_000} MB")
     if not content.startswith(b"MThd") or _ENDLESS.search(content):
         raise _refused(file, "no MIDI")
+    if int.from_bytes(content[10:12], "big") > _MAX_TRACKS:
+        raise _refused(file, f"more than {_MAX_TRACKS} tracks")
     damage = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
     try:
         score = mido.MidiFile(file=io.BytesIO(content))

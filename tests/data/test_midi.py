@@ -135,6 +135,30 @@ def test_notes_end_by_themselves(notes_of):
     assert notes_of(smf(stray)) == [(0.0, 0.5, 60, "track 1")]
 
 
+def test_controllers_and_the_pedal(notes_of):
+    """Beats of 480 ticks: a key is let go after one, something is said after two, all ends after three."""
+    lasts = {}
+    for number in (7, 120, 121, 123):
+        held = track(
+            (0, control(64, 127)), (0, on(60)), (0, on(62)), (480, off(60)), (480, control(number, 0)),
+            (480, control(64, 0)), (0, off(62)),
+        )  # fmt: skip
+        lasts[number] = [duration for _, duration, _, _ in notes_of(smf(held))]
+    # The volume ends nothing; silence ends everything, without a pedal the key that was let go; and keys that
+    # are all let go are held by the pedal.
+    assert lasts == {7: [1.5, 1.5], 120: [1.0, 1.0], 121: [1.0, 1.5], 123: [1.5, 1.5]}
+
+
+def test_scores_without_end_are_refused(notes_of, monkeypatch):
+    monkeypatch.setattr("dspsep.data.midi.MAX_N_NOTES", 3)
+    few = track(*[(10, on(60))] * 3)
+    assert len(notes_of(smf(few))) == 3
+    with pytest.raises(InputError, match="more than 3 notes"):
+        notes_of(smf(track(*[(10, on(60))] * 4)))
+    with pytest.raises(InputError, match="more than 32767 tracks"):
+        notes_of(b"MThd" + struct.pack(">LHHh", 6, 1, 2**15, 480))
+
+
 def test_drums_are_left_out(notes_of):
     both = track((0, on(36, 9)), (0, on(60)), (480, off(60)), (0, off(36, 9)))
     assert notes_of(smf(both)) == [(0.0, 0.5, 60, "track 1")]

@@ -144,12 +144,18 @@ def test_templates_can_be_taken_as_heard(beta):
     V, W, H = batch()
     denominator = collect(Objective(beta=beta, floor=0.0), V, W, H).denominator
     known = History.of_nothing(W, beta).as_if_heard(W, denominator, 30, 900.0)
-    assert known.value(W) == pytest.approx(0, abs=1e-9 * np.abs(known.pull).sum())
+    assert known.value(W) == pytest.approx(0, abs=1e-9 * np.abs(known.given_pull).sum())
     # They count as thirty such batches, and go on counting so.
     once = remembered(beta, V, W, H)
-    np.testing.assert_allclose(known.push, 30 * once.push, rtol=1e-9)
+    np.testing.assert_allclose(known.given_push, 30 * once.push, rtol=1e-9)
     following = remembered(beta, V, W, H, memory=900.0, history=known)
-    np.testing.assert_allclose(following.push, known.push, rtol=0.03)
+    np.testing.assert_allclose(following.push + following.given_push, known.given_push, rtol=0.03)
+    # Where it gets louder they count as if they had been so loud; what was heard does not.
+    louder = following.raised(8.0)
+    np.testing.assert_allclose(louder.given_push, 8 * following.given_push)
+    np.testing.assert_allclose(louder.push, following.push)
+    np.testing.assert_allclose(louder.heard, 8 * following.heard)
+    np.testing.assert_allclose(once.raised(8.0).heard, once.heard)
 
 
 @pytest.mark.parametrize("beta", BETAS)

@@ -176,6 +176,24 @@ def test_templates_adapt_as_fast_as_they_are_forgotten(memory):
     assert (new < old) == (memory > 10)
 
 
+@pytest.mark.parametrize("what", ["nothing", "silence", "dither", "a fade"])
+def test_templates_that_adapt_survive_a_quiet_beginning(scene, known, what):
+    """They count as the loudest so far, and not as what was there when it began."""
+    mixture = np.asarray(scene.mixture)
+    rng = np.random.default_rng(0)
+    before = {
+        "silence": np.zeros((2, 4400)),
+        "dither": np.round(rng.standard_normal((2, 8000))) / 2**15,
+    }.get(what)
+    if before is not None:
+        mixture = np.concatenate([before, mixture], axis=1)
+    if what == "a fade":
+        mixture = mixture * np.minimum(1, np.arange(mixture.shape[1]) / (2 * RATE))
+    model = OnlineNMF(templates=known, adapt=True, n_iter=20).separate(mixture, RATE).model
+    given = np.concatenate([templates.values.values for templates in known.values()], axis=1)
+    assert np.abs(model.templates[:, :8] - given).sum(axis=0).max() / 2 < 0.06
+
+
 def test_what_is_not_heard_is_not_forgotten(scene, known):
     """A minute of another sound, and then the bass again: its template is still there."""
     separator = OnlineNMF(templates={"bass": known["bass"]}, adapt=True, n_components=2, memory_seconds=2.0)
@@ -244,8 +262,11 @@ def test_the_callback_can_end_the_learning(scene):
     assert {progress.stage for progress in told} == {"fit"}
     assert told[-1].n_iterations == plain.model.activations.shape[1]
     assert told[0].loss is None
-    assert told[-1].loss > 0
-    # Two batches were done by then: the templates are those, and sources still sum.
+    assert told[0].iteration == 0
+    assert told[-1].iteration == told[-1].n_iterations
+    assert told[-1].loss == ended.model.losses[-1]
+    assert len(told) == 1 + len(ended.model.losses)
+    # Three batches were done by then: the templates are those, and sources still sum.
     assert np.abs(ended.model.templates - plain.model.templates).max() > 1e-4
     np.testing.assert_allclose(sum(ended.values()), scene.mixture, atol=1e-6)
     assert len(ended.model.losses) == len(plain.model.losses)
@@ -329,6 +350,7 @@ def test_another_rate_is_refused(known):
         ({"batch_seconds": 1e5}, "batch_seconds"),
         ({"memory_seconds": 0}, "memory_seconds"),
         ({"memory_seconds": float("inf")}, "memory_seconds"),
+        ({"memory_seconds": 1e308}, "memory_seconds must be .* None never forgets"),
         ({"n_iter": 0}, "n_iter"),
         ({"tol": -1}, "tol"),
         ({"seed": -1}, "seed"),

@@ -38,6 +38,16 @@ def test_coordinate_descent_has_no_continuity():
     assert SEMI.replace(solver="hals", beta=2, continuity=0).continuity == 0
 
 
+def test_a_price_that_would_keep_nothing_is_refused():
+    for settings, words in (
+        ({"beta": -0.5}, "adaptation must be 0 for a beta below 0; got 0.25"),
+        ({"adaptation": 1e-9}, "adaptation must be 0 or at least 0.001; got 1e-09"),
+    ):
+        with pytest.raises(InputError, match=words):
+            SEMI.replace(**settings)
+    assert SEMI.replace(beta=-0.5, adaptation=0).adaptation == 0
+
+
 @pytest.mark.core
 @pytest.mark.parametrize("solver", ["mu", "accelerated", "hals"])
 @pytest.mark.parametrize("beta", [-1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0])
@@ -46,7 +56,7 @@ def test_the_objective_never_rises(beta, solver):
         return
     spectrogram = SMALL.forward(noise((4000,)), RATE)
     for continuity in (0.0, 0.3):
-        for adaptation in (0.0, 0.1, 10.0):
+        for adaptation in (0.0, 0.1, 10.0) if beta >= 0 else (0.0,):
             if continuity and solver == "hals":
                 continue
             nmf = SEMI.replace(beta=beta, solver=solver, continuity=continuity, adaptation=adaptation, tol=0)

@@ -20,12 +20,16 @@ e being what was heard of the component in this batch, and E in all. The first b
 templates that knew little, and this frees what comes later from them. Where E reaches 4 times `memory` frames
 of the loudest batch it stays: from then on A and B are those of about `memory` frames. Old sounds fade as new
 ones come, and not because nothing comes.
+
+Templates that were given, and may change, count as if they had been heard for all of the memory, as loud as
+the loudest batch so far: that part of the sums is kept apart, and rises with the level.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from dspsep import _backend
 from dspsep._typing import Array
@@ -34,6 +38,15 @@ __all__ = ["History"]
 
 # The power above. On music and drum loops the templates of batches of 1/2 and 1 s get better up to about 4.
 _FRESHNESS = 4
+
+
+class _Batch(NamedTuple):
+    """What a batch adds to the sums."""
+
+    pull: Array
+    push: Array
+    heard: Array
+    loudest: Array
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,7 +58,9 @@ class History:
     beta : float
         Of the divergence.
     pull, push : array of shape (n_components, n_freqs)
-        The A and B above, in units of V**beta; zero for templates that nothing is known of.
+        The A and B above, in units of V**beta, of what was heard.
+    given_pull, given_push : array of shape (n_components, n_freqs)
+        What is left of the same of templates that were given; zero for others.
     heard : array of shape (n_components,)
         The E above.
     loudest : array of shape (n_components,)
@@ -55,6 +70,8 @@ class History:
     beta: float
     pull: Array
     push: Array
+    given_pull: Array
+    given_push: Array
     heard: Array
     loudest: Array
 
@@ -63,7 +80,10 @@ class History:
         """Return that of templates like W before anything was heard."""
         xp = _backend.namespace(W)
         zeros = xp.zeros(W.shape, dtype=xp.float64, device=W.device)
-        return cls(beta=beta, pull=zeros, push=zeros, heard=zeros[:, 0], loudest=zeros[:, 0])
+        level = zeros[:, 0]
+        return cls(
+            beta=beta, pull=zeros, push=zeros, given_pull=zeros, given_push=zeros, heard=level, loudest=level
+        )
 
     @property
     def _powers(self) -> tuple[float, float]:
@@ -72,15 +92,25 @@ class History:
 
     def scaled(self, exponent: int) -> History:
         """Return that of data times ``2.0 ** exponent``."""
-        # Beyond the limits what came before was so much louder, or quieter, that no sum is lost.
+        # Beyond 2**900 one of the two is so much louder that the other one counts for nothing.
         factor = 2.0 ** max(-900.0, min(exponent * self.beta, 900.0))
         return replace(
             self,
             pull=self.pull * factor,
             push=self.push * factor,
+            given_pull=self.given_pull * factor,
+            given_push=self.given_push * factor,
             heard=self.heard * factor,
             loudest=self.loudest * factor,
         )
+
+    def raised(self, factor: float) -> History:
+        """Return it with given templates as if heard so much louder."""
+        xp = _backend.namespace(self.pull)
+        is_given = xp.sum(self.given_push, axis=1) > 0
+        heard, loudest = (xp.where(is_given, factor * level, level) for level in (self.heard, self.loudest))
+        given_pull, given_push = factor * self.given_pull, factor * self.given_push
+        return replace(self, given_pull=given_pull, given_push=given_push, heard=heard, loudest=loudest)
 
     def after(self, W: Array, numerator: Array, denominator: Array, n_frames: int, memory: float) -> History:
         """Return it after a batch of `n_frames` that ended with W, N and D, if it holds `memory` frames."""
@@ -93,19 +123,31 @@ class History:
         loudest = xp.maximum(self.loudest, new.loudest)
         if not math.isinf(memory):
             total = xp.minimum(total, _FRESHNESS * memory * loudest)
-        pull, push = kept * self.pull + new.pull, kept * self.push + new.push
-        return replace(self, pull=pull, push=push, heard=total, loudest=loudest)
+        return replace(
+            self,
+            pull=kept * self.pull + new.pull,
+            push=kept * self.push + new.push,
+            given_pull=kept * self.given_pull,
+            given_push=kept * self.given_push,
+            heard=total,
+            loudest=loudest,
+        )
 
     def as_if_heard(self, W: Array, denominator: Array, n_frames: int, memory: float) -> History:
         """Return it as if templates had been heard, as in a batch with D, for all of the memory."""
         # Numerators equal to denominators: these are the best templates there are.
         new = self._of_a_batch(W, denominator, denominator, n_frames)
         times = memory / n_frames
+        heard = _FRESHNESS * memory * new.loudest
         return replace(
-            new, pull=times * new.pull, push=times * new.push, heard=_FRESHNESS * memory * new.loudest
+            self,
+            given_pull=times * new.pull,
+            given_push=times * new.push,
+            heard=heard,
+            loudest=new.loudest,
         )
 
-    def _of_a_batch(self, W: Array, numerator: Array, denominator: Array, n_frames: int) -> History:
+    def _of_a_batch(self, W: Array, numerator: Array, denominator: Array, n_frames: int) -> _Batch:
         xp = _backend.namespace(W, numerator)
         p, q = self._powers
         values, heard = xp.astype(W, xp.float64), xp.astype(denominator, xp.float64)
@@ -113,8 +155,7 @@ class History:
         there = values > 0
         safe = xp.where(there, values, xp.ones_like(values))
         sums = xp.sum(heard * values, axis=1)
-        return replace(
-            self,
+        return _Batch(
             pull=xp.where(there, xp.astype(numerator, xp.float64) * safe**p, zero),
             push=xp.where(there, heard * safe**q, zero),
             heard=sums,
@@ -127,7 +168,8 @@ class History:
         p, q = self._powers
         safe = _positive(W)
         largest = float(xp.finfo(W.dtype).max) / 4
-        pull, push = xp.clip(self.pull * safe**-p, 0, largest), xp.clip(self.push * safe**-q, 0, largest)
+        pull = xp.clip((self.pull + self.given_pull) * safe**-p, 0, largest)
+        push = xp.clip((self.push + self.given_push) * safe**-q, 0, largest)
         return xp.astype(pull, W.dtype), xp.astype(push, W.dtype)
 
     def value(self, W: Array) -> float:
@@ -136,15 +178,16 @@ class History:
         p, q = self._powers
         safe = _positive(W)
         one = xp.ones_like(safe)
-        known = (self.pull > 0) & (self.push > 0)
-        pull, push = (xp.where(known, sums, one) for sums in (self.pull, self.push))
+        pulls, pushes = self.pull + self.given_pull, self.push + self.given_push
+        known = (pulls > 0) & (pushes > 0)
+        pull, push = (xp.where(known, sums, one) for sums in (pulls, pushes))
         # Around the best templates, (A / B)**gamma, both terms are multiples of one number.
         best = (pull / push) ** (1 / (p - q))
         ratio = safe / best
         rising = _integral(ratio, q) - _integral(ratio, p)
         around = xp.where(known, pull * best ** (1 - p) * rising, 0 * one)
         # Where nothing pulls there is no best template but zero.
-        alone = xp.where(self.pull > 0, 0 * one, self.push * safe ** (1 - q) / (1 - q))
+        alone = xp.where(pulls > 0, 0 * one, pushes * safe ** (1 - q) / (1 - q))
         return _backend.scalar(xp.sum(around + alone))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import cast, final
@@ -122,7 +123,7 @@ class Learning:
         Frames that are remembered; may be infinite.
     n_iter, tol : int, float
         When a batch is done.
-    keeps_activations : bool
+    keeps_model : bool
         Whether a model is to be made in the end.
     """
 
@@ -135,7 +136,7 @@ class Learning:
     memory: float
     n_iter: int
     tol: float
-    keeps_activations: bool
+    keeps_model: bool
 
 
 class Learner:
@@ -148,7 +149,9 @@ class Learner:
         self._W: Array | None = None
         self._history: History | None = None
         self._activations: list[Array] = []
+        self._loudest = -math.inf
         self.learns = True
+        self.loss: float | None = None
         self.losses: list[float] = []
 
     def masks(self, frames: Array) -> Iterator[Array]:
@@ -164,7 +167,7 @@ class Learner:
             W, H = self._factors(prepared, W, H)
             H = prepared.restored(H)
         self._W = W
-        if task.keeps_activations:
+        if task.keeps_model:
             self._activations.append(H)
         return iter_group_masks(W, H, task.groups)
 
@@ -174,8 +177,8 @@ class Learner:
         xp = _backend.namespace(W, H)
         learned = _backend.asarray_like(self._learned & self.learns, W)
         learns = self.learns and bool(self._learned.any())
-        if learns and self._history is None:
-            self._history = self._beginning(prepared, W, H)
+        if learns:
+            self._history = self._history_before(prepared, W, H)
         W, H, losses = factorise(
             prepared,
             W,
@@ -200,8 +203,23 @@ class Learner:
             history = history.after(W, pull, push, H.shape[0], self._task.memory)
             self._history = history.scaled(-prepared.exponent)
         n_bins = prepared.values.shape[0] * prepared.values.shape[1]
-        self.losses.append(loss / (n_bins * prepared.mean**task.beta))
+        self.loss = loss / (n_bins * prepared.mean**task.beta)
+        if task.keeps_model:
+            self.losses.append(self.loss)
         return W, H
+
+    def _history_before(self, prepared: Prepared, W: Array, H: Array) -> History:
+        """Return what is known before a batch; templates that were given at its level, if it is louder."""
+        # In powers of two, of V**beta.
+        level = self._task.beta * (math.log2(prepared.mean) - prepared.exponent)
+        if self._history is None:
+            self._loudest = level
+            return self._beginning(prepared, W, H)
+        rise = level - self._loudest
+        if rise <= 0:
+            return self._history
+        self._loudest = level
+        return self._history.raised(2.0 ** min(rise, 900.0))
 
     def _beginning(self, prepared: Prepared, W: Array, H: Array) -> History:
         """Return what templates count as before anything was heard: those that adapt as a full memory."""

@@ -46,6 +46,8 @@ __all__ = ["OnlineNMF"]
 
 # What is longer than an hour is no batch, and would fill the memory.
 _LONGEST_BATCH = 3600.0
+# More than lifetimes of memory are None.
+_LONGEST_MEMORY = 1e9
 
 
 @final
@@ -156,6 +158,7 @@ class OnlineNMF(Separator):
     def __post_init__(self) -> None:
         for name in (
             "n_components",
+            "adapt",
             "beta",
             "exponent",
             "batch_seconds",
@@ -179,7 +182,14 @@ class OnlineNMF(Separator):
         _checks.integer("seed", self.seed, minimum=0)
         _checks.number("batch_seconds", self.batch_seconds, minimum=0, maximum=_LONGEST_BATCH, above=True)
         if self.memory_seconds is not None:
-            _checks.number("memory_seconds", self.memory_seconds, minimum=0, above=True)
+            _checks.number(
+                "memory_seconds",
+                self.memory_seconds,
+                minimum=0,
+                maximum=_LONGEST_MEMORY,
+                above=True,
+                remedy="None never forgets.",
+            )
             object.__setattr__(self, "memory_seconds", float(self.memory_seconds))
         for name in ("beta", "exponent", "tol", "batch_seconds"):
             # Whole numbers become floats, so that equal settings print and are stored alike.
@@ -252,6 +262,7 @@ class OnlineNMF(Separator):
         bool
             True.
         """
+        _checks.sample_rate(sample_rate)
         return True
 
     def stream(self, sample_rate: float, n_channels: int | None = None) -> Stream:
@@ -282,7 +293,7 @@ class OnlineNMF(Separator):
         n_batch = self.stft.n_frames_in(self.batch_seconds, sample_rate)
         return CausalStream(self.source_names, n_channels, self.stft, sample_rate, n_batch, learner)
 
-    def _learner(self, sample_rate: float, *, keeps_activations: bool = False) -> Learner:
+    def _learner(self, sample_rate: float, *, keeps_model: bool = False) -> Learner:
         if self._dictionaries:
             check_rate(self._dictionaries, sample_rate)
         memory = math.inf
@@ -300,7 +311,7 @@ class OnlineNMF(Separator):
                 memory=memory,
                 n_iter=self.n_iter,
                 tol=self.tol,
-                keeps_activations=keeps_activations,
+                keeps_model=keeps_model,
             )
         )
 
@@ -321,8 +332,9 @@ class OnlineNMF(Separator):
         sample_rate : float
             In hertz.
         callback : callable, optional
-            Called with stage ``"fit"``, the frames that are done, and the loss of the last batch. Returning
-            True ends the learning: what follows is taken apart with the templates of then.
+            Called with stage ``"fit"`` before the first batch and after each, with the frames that are done
+            and the loss of the batch. Returning True, once, ends the learning: what follows is taken apart
+            with the templates of then.
 
         Returns
         -------
@@ -336,14 +348,13 @@ class OnlineNMF(Separator):
         """
         rate = _checks.sample_rate(sample_rate)
         audio = _audio.mixture_of(mixture, min_channels=self.min_channels, max_channels=self.max_channels)
-        learner = self._learner(rate, keeps_activations=True)
+        learner = self._learner(rate, keeps_model=True)
         stream = self._stream(rate, audio.samples.shape[0], learner)
         n_frames = self.stft.n_frames(audio.samples.shape[1])
 
         def report(done: int) -> None:
             if callback is not None:
-                loss = learner.losses[-1] if learner.losses else None
-                told = Progress(stage="fit", iteration=done, n_iterations=n_frames, loss=loss)
+                told = Progress(stage="fit", iteration=done, n_iterations=n_frames, loss=learner.loss)
                 learner.learns = not callback(told) and learner.learns
 
         found = stream.run(audio.samples, report)

@@ -27,11 +27,11 @@ from dspsep.separators.nmf.templates import MAX_N_COMPONENTS
 from dspsep.sources import check_source_name
 from dspsep.stft import STFT
 
-__all__ = ["MAX_SECONDS", "Note", "Tolerances", "checked_notes", "score_start"]
+__all__ = ["MAX_N_NOTES", "MAX_SECONDS", "Note", "Tolerances", "checked_notes", "score_start"]
 
 #: Times beyond this, eleven days, are a slip.
 MAX_SECONDS = 1e6
-_MAX_N_NOTES = 100_000
+MAX_N_NOTES = 100_000
 _MAX_TOLERANCE_SECONDS, _MAX_TOLERANCE_CENTS, _MAX_N_PARTIALS = 60.0, 600.0, 10_000
 _TUNING = (20.0, 20_000.0)
 
@@ -244,8 +244,8 @@ def checked_notes(notes: object, *, attack: bool) -> tuple[Note, ...]:
         raise InputError("notes", "a list of Note", repr(notes)[:60], remedy) from None
     if not score:
         raise InputError("notes", "at least one note", "none", remedy)
-    if len(score) > _MAX_N_NOTES:
-        raise InputError("notes", f"at most {_MAX_N_NOTES}", f"{len(score)}")
+    if len(score) > MAX_N_NOTES:
+        raise InputError("notes", f"at most {MAX_N_NOTES}", f"{len(score)}")
     for place, note in enumerate(score):
         if not isinstance(note, Note):
             raise InputError(f"notes[{place}]", "a Note", repr(note)[:60], remedy)

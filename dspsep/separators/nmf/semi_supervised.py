@@ -31,8 +31,9 @@ from dspsep.sources import check_source_name
 
 __all__ = ["SemiSupervisedNMF"]
 
-# Beyond this what is known counts for nothing.
-_MAX_ADAPTATION = 1e6
+# Below the one the mixture counts for nothing beside what is known, and is lost in its rounding; beyond the
+# other what is known counts for nothing.
+_LEAST_ADAPTATION, _MAX_ADAPTATION = 1e-3, 1e6
 
 
 @final
@@ -68,7 +69,8 @@ class SemiSupervisedNMF(Supervision):
     adaptation : float, default=0.25
         How readily the templates that were given become those of this mixture, from 0, for never: they count
         as an example of theirs would, 1 / adaptation times as long as the mixture, in which each is heard
-        alone for as long as the others.
+        alone for as long as the others. At least 0.001 if it is not 0; 0 for a beta below 0, where no price
+        would keep them.
     continuity : float, default=0.01
         The weight of half the sum of squared differences from frame to frame of the activations of the rest,
         in the units of `l1`: what sounds on is preferred to what is struck. 0 if the rest may be anything.
@@ -146,6 +148,15 @@ class SemiSupervisedNMF(Supervision):
         _checks.integer("n_free", self.n_free, minimum=1, maximum=MAX_N_COMPONENTS - self._n_fixed)
         _checks.integer("seed", self.seed, minimum=0)
         _checks.number("adaptation", self.adaptation, minimum=0, maximum=_MAX_ADAPTATION)
+        if 0 < self.adaptation < _LEAST_ADAPTATION:
+            remedy = "0 keeps templates as they are."
+            raise InputError(
+                "adaptation", f"0 or at least {_LEAST_ADAPTATION:g}", f"{self.adaptation:g}", remedy
+            )
+        if self.adaptation and self.beta < 0:
+            # d(W0 | W) has a limit as W grows, so that no price would keep templates.
+            requirement, remedy = "0 for a beta below 0", "0 keeps templates as they are."
+            raise InputError("adaptation", requirement, f"{self.adaptation:g}", remedy)
         check_penalties(0.0, 0.0, self.continuity)
         check_divergence(self.beta, self.solver, squares=self.continuity > 0)
         for name in ("adaptation", "continuity"):
