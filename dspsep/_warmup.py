@@ -22,6 +22,10 @@ __all__ = ["WarmupReport", "warmup"]
 #: compiled for their length.
 _SAMPLE_RATES = (44_100, 48_000)
 _N_SAMPLES = 4000
+# How many frames repeat one another in songs of half a minute and more.
+_LISTS = (3, 5, 7, 9, 13, 17, 23, 31, 41, 101)
+# A period that there are three of in so many samples.
+_PERIOD = 0.02
 
 #: Lengths of medians, of which long and very long ones may be found in other ways than the usual.
 _MEDIANS = (31, 151, 501)
@@ -102,6 +106,7 @@ def _are_compiled() -> bool:
 
 def _use_everything(dtype: np.dtype[Any]) -> None:
     from dspsep import masks
+    from dspsep.kernels import kernels_for
     from dspsep.separators.hpss.median import hpss_masks
     from dspsep.stft import STFT
 
@@ -126,6 +131,9 @@ def _use_everything(dtype: np.dtype[Any]) -> None:
             spectrogram.stft.inverse(spectrogram, mask=mask)
         for length in _MEDIANS:
             hpss_masks(values, length, length)
+        frames = values.transpose(0, 2, 1)
+        for length in _LISTS:
+            kernels_for(frames).median_of_frames(frames, np.zeros((2, length), np.int64))
 
 
 def _channels(method: _registry.Method) -> list[int]:
@@ -140,6 +148,8 @@ def _settings(kind: Any) -> Iterator[Any]:
         separator = kind()
     except TypeError:  # a setting without a default
         return
+    if any(field.name == "min_period_seconds" for field in dataclasses.fields(kind)):
+        separator = separator.replace(min_period_seconds=_PERIOD)
     yield separator
     if any(field.name == "mask" for field in dataclasses.fields(kind)):
         for mask in ("soft", "hard"):

@@ -150,9 +150,7 @@ SUITE = Suite(
             ),
             contenders=(
                 Contender(name=_DSPSEP, package="dspsep", prepare=partial(_prepare_components, _online)),
-                Contender(
-                    name=_MINI, package="sklearn", prepare=partial(_prepare_components, _mini_batches)
-                ),
+                Contender(name=_MINI, package="sklearn", prepare=partial(_prepare_components, _mini_batches)),
             ),
             make_input=song_file,
             tolerance=1e-4,

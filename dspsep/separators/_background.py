@@ -99,9 +99,9 @@ class BackgroundModel(MaskModel):
         spectrogram : Spectrogram
             Of the mixture.
 
-        Returns
-        -------
-        iterator of array of shape (n_channels or 1, n_freqs, n_frames)
+        Yields
+        ------
+        array of shape (n_channels or 1, n_freqs, n_frames)
             In [0, 1]; they sum to one.
         """
         mask = self.background(spectrogram)

@@ -199,9 +199,9 @@ class NearestNeighborMedianModel(MaskModel):
         spectrogram : Spectrogram
             Of the mixture that was learned from.
 
-        Returns
-        -------
-        iterator of array of shape (n_channels, n_freqs, n_frames)
+        Yields
+        ------
+        array of shape (n_channels, n_freqs, n_frames)
             In [0, 1]; they sum to one.
 
         Raises
