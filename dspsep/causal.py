@@ -87,17 +87,23 @@ class CausalStream(Stream):
         """What comes out is never further than so many samples behind what went in."""
         return self._n_batch * self._stft.hop_length + self._stft.n_fft - self._stft.hop_length
 
-    def run(self, samples: Array, report: Callable[[int], object]) -> dict[str, Array]:
-        """Return the sources (n_channels, n_samples) of a whole mixture.
+    def run(
+        self,
+        samples: Array,
+        report: Callable[[int], object] | None = None,
+        into: Mapping[str, Array] | None = None,
+    ) -> dict[str, Array]:
+        """Return the sources (n_channels, n_samples) of a whole mixture, or write them where they belong.
 
         At first and after each batch `report` is told how many frames are done. What is needed beside the
         mixture and the sources does not grow with its length.
         """
         xp = _backend.namespace(samples)
-        sources = {name: xp.empty_like(samples) for name in self.source_names}
+        sources = dict(into) if into is not None else {n: xp.empty_like(samples) for n in self.source_names}
         n_samples, size = samples.shape[1], self._n_batch * self._stft.hop_length
         self._report = report
-        report(0)
+        if report is not None:
+            report(0)
         for start in range(0, n_samples, size):
             written = self._n_out
             parts = self._push(samples[:, start : min(start + size, n_samples)])

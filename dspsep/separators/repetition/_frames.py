@@ -108,7 +108,11 @@ def magnitudes_of(samples: Array, stft: STFT, sample_rate: float, *, directions:
     shape = (stft.n_frames(samples.shape[1]), stft.n_freqs)
     target: Array = xp.empty(shape, dtype=samples.dtype, device=samples.device)
     recorder = _Recorder(target, directions=directions)
-    CausalStream(("all",), samples.shape[0], stft, sample_rate, _BATCH, recorder).run(samples, lambda _: None)
+    stream = CausalStream(("all",), samples.shape[0], stft, sample_rate, _BATCH, recorder)
+    n_samples, size = samples.shape[1], _BATCH * stft.hop_length
+    for start in range(0, n_samples, size):
+        stream.push(samples[:, start : min(start + size, n_samples)])  # what comes out is of no use here
+    stream.flush()
     return target
 
 
@@ -121,8 +125,6 @@ def separated(
     for channel in range(samples.shape[0]):
         own = samples[channel : channel + 1, :]
         V = magnitudes_of(own, stft, sample_rate, directions=False)[None, :, :]
-        learner = ListLearner(V, lists, n_below)
-        found = CausalStream(names, 1, stft, sample_rate, _BATCH, learner).run(own, lambda _: None)
-        for name in names:
-            sources[name][channel, :] = found[name][0, :]
+        into = {name: source[channel : channel + 1, :] for name, source in sources.items()}
+        CausalStream(names, 1, stft, sample_rate, _BATCH, ListLearner(V, lists, n_below)).run(own, into=into)
     return sources
