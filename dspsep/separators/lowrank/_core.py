@@ -43,7 +43,7 @@ _BLOCK = 2**16
 
 
 class LowRank(NamedTuple):
-    """The product of factors (n_frames, rank) and (rank, n_freqs), frame-major."""
+    """The product of factors (n_frames, rank) and (rank, n_freqs), frame-major; the right one's rows are normal."""
 
     left: Array
     right: Array
@@ -184,19 +184,24 @@ class _Subspace:
             if width > _NEARLY_ALL * self._all:
                 return self._of_all(G, by)
             basis = self._wide_enough(G, width)
-            side = self._of_frames
-            low_rank, rank = self._of_some(_transposed(G) if side else G, basis, by)
             width = int(basis.shape[1])
+            if self._of_frames:
+                rank, right, values, left = self._inside(_transposed(G), basis, by)
+            else:
+                rank, left, values, right = self._inside(G, basis, by)
+            self._of_frames = not self._of_frames
             if rank <= width - _SPARE or width > self._max_rank:
                 break
             width = round(_WIDER * width) + _MORE
-        self._rank = min(rank, self._max_rank)
-        if side:
-            return LowRank(_transposed(low_rank.right), _transposed(low_rank.left))
-        return low_rank
+        self._rank = rank = min(rank, self._max_rank)
+        softened = self._xp.astype(values[:rank] - by, G.dtype)
+        return LowRank(left[:, :rank] * softened, _transposed(right[:, :rank]))
 
-    def _of_some(self, G: Array, basis: Array, by: float) -> tuple[LowRank, int]:
-        """Return what `soften` does inside of a basis of rows, and how many singular values are above `by`."""
+    def _inside(self, G: Array, basis: Array, by: float) -> tuple[int, Array, Array, Array]:
+        """Return how many singular values exceed `by`, and left vectors, values and right vectors in a basis.
+
+        The left ones are the next basis. There may be fewer of them than there are in the basis.
+        """
         xp = self._xp
         inside = G @ basis
         # The products of columns have the squares of the singular values, which need double precision.
@@ -206,16 +211,10 @@ class _Subspace:
         values = xp.sqrt(xp.maximum(squares, xp.zeros_like(squares)))
         # Below some part of the largest, it is rounding that points somewhere.
         faintest = max(_FAINT, 32 * float(xp.finfo(G.dtype).eps)) * values[0]
-        found, n_there = self._count(values, by), self._count(values, faintest)
-        found = min(found, n_there)
-        other = inside @ xp.astype(vectors[:, :n_there] / values[:n_there], G.dtype)
-        rank = min(found, self._max_rank)
-        softened = xp.astype(xp.maximum(values - by, xp.zeros_like(values))[:rank], G.dtype)
-        low_rank = LowRank(
-            other[:, :rank] * softened, _transposed(basis @ xp.astype(vectors[:, :rank], G.dtype))
-        )
-        self._basis, self._of_frames = other, not self._of_frames
-        return low_rank, found
+        n_there = self._count(values, faintest)
+        self._basis = inside @ xp.astype(vectors[:, :n_there] / values[:n_there], G.dtype)
+        rank = min(self._count(values, by), n_there)
+        return rank, self._basis, values, basis @ xp.astype(vectors[:, :rank], G.dtype)
 
     def _wide_enough(self, G: Array, width: int) -> Array:
         """Return an orthonormal basis of the side that `_of_frames` says; of rows if it is widened."""

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, final
 
-import numpy as np
+from scipy import fft
 
 from dspsep import _backend, _checks
 from dspsep._typing import Array
@@ -240,19 +240,26 @@ def _background(V: Array, neighbourhood: tuple[int, int], peaks: str) -> tuple[A
     """Return the background's magnitudes, and how much of the transform is its: (n_frames, half of scales)."""
     xp = _backend.namespace(V)
     n_freqs = int(V.shape[1])
-    transform = xp.fft.fft(xp.fft.rfft(V, axis=1), axis=0)
-    P = xp.abs(transform)
-    own = [0] if n_freqs % 2 else [0, n_freqs // 2]
-    for scale in own:  # scales that are their own mirror image, which rounding might break
-        column = P[:, scale : scale + 1]
-        P[:, scale : scale + 1] = xp.maximum(column, _reversed(column))
+    # scipy's transform along the first axis takes several columns at once, NumPy's does not.
+    along = fft if _backend.is_numpy(V) else xp.fft
+    transform = along.fft(along.rfft(V, axis=1), axis=0)
+    P = _symmetric(xp.abs(transform), n_freqs)
     largest = xp.max(P)
     P /= xp.where(largest > 0, largest, xp.ones_like(largest))
     find = _by_local_std if peaks == "local_std" else _by_threshold
-    M = find(P, n_freqs, neighbourhood)
+    M = _symmetric(find(P, n_freqs, neighbourhood), n_freqs)
     transform *= M
-    B = xp.fft.irfft(xp.fft.ifft(transform, axis=0), n=n_freqs, axis=1)
+    B = along.irfft(along.ifft(transform, axis=0), n=n_freqs, axis=1)
     return xp.maximum(B, xp.zeros_like(B)), M
+
+
+def _symmetric(P: Array, n_freqs: int) -> Array:
+    """Return `P` with those scales that are their own mirror images as symmetric as they are but for rounding."""
+    xp = _backend.namespace(P)
+    for scale in [0] if n_freqs % 2 else [0, n_freqs // 2]:
+        column = P[:, scale : scale + 1]
+        P[:, scale : scale + 1] = xp.maximum(column, _reversed(column))
+    return P
 
 
 def _by_local_std(P: Array, n_freqs: int, neighbourhood: tuple[int, int]) -> Array:
