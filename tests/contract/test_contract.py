@@ -99,7 +99,7 @@ SEPARATORS = {
         RPCA(stft=STFT(510, 170, "blackman"), mask="binary", sparsity=0.7, gain=1.5, max_rank=20),
         {"precision_snr": 40},
     ),
-    "ft2d": (FT2D(), {}),
+    "ft2d": (FT2D(stft=_SMALL), {}),
     "ft2d-threshold": (
         FT2D(stft=STFT(510, 170, "blackman"), peaks="threshold", neighbourhood=(3, 9), cutoff_hertz=None),
         {"precision_snr": 40},

@@ -210,7 +210,7 @@ class _Subspace:
         squares, vectors = xp.flip(squares), xp.flip(vectors, axis=1)
         values = xp.sqrt(xp.maximum(squares, xp.zeros_like(squares)))
         # Below some part of the largest, it is rounding that points somewhere.
-        faintest = max(_FAINT, 32 * float(xp.finfo(G.dtype).eps)) * values[0]
+        faintest = max(_FAINT, 4 * float(xp.finfo(G.dtype).eps)) * values[0]
         n_there = self._count(values, faintest)
         self._basis = inside @ xp.astype(vectors[:, :n_there] / values[:n_there], G.dtype)
         rank = min(self._count(values, by), n_there)
