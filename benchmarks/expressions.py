@@ -117,9 +117,9 @@ def overlap_add_blocks(frames: Array, window: Array, hop_length: int) -> Array:
 def rpca_full_svd(
     V: Array, costs: Array, tol: float = 1e-7, n_iter: int = 100
 ) -> tuple[Array, Array, tuple[float, ...]]:
-    """Robust PCA by inexact augmented Lagrange multipliers as published: all singular values, every iteration.
+    """Return low rank, sparse part and residuals as published: all singular values in every iteration.
 
-    `costs` are those of entries of the sparse part, (1, 1) or (n_freqs, 1). Returns both parts and the residuals.
+    `costs` are those of entries of the sparse part, (1, 1) or (n_freqs, 1).
     """
     largest = np.linalg.norm(V, 2)
     Y = V / max(largest, np.max(V / costs))
@@ -142,7 +142,7 @@ def rpca_full_svd(
 
 
 def ft2d_whole_plane(V: Array, neighbourhood: tuple[int, int]) -> Array:
-    """The mask of a background by peaks of the 2-D transform: all of the plane, and scipy's filters for images."""
+    """Return the mask of a background by peaks on all of the plane, by scipy's filters for images."""
     from scipy import ndimage
 
     transform = np.fft.fft2(V)
@@ -151,7 +151,8 @@ def ft2d_whole_plane(V: Array, neighbourhood: tuple[int, int]) -> Array:
     mean = ndimage.uniform_filter(P, neighbourhood, mode="wrap")
     variance = ndimage.uniform_filter(P * P, neighbourhood, mode="wrap") - mean * mean
     # Mirror images are equal but for rounding.
-    peaks = P >= ndimage.maximum_filter(P, neighbourhood, mode="wrap") * (1 - 4 * np.finfo(P.dtype).eps)
+    least = ndimage.maximum_filter(P, neighbourhood, mode="wrap") * (1 - 4 * np.finfo(P.dtype).eps)
+    peaks = least <= P
     deviation = np.sqrt(np.maximum(variance, np.finfo(P.dtype).tiny) * (np.prod(neighbourhood) - 1))
     background = np.real(np.fft.ifft2(np.where(peaks, (P - mean) / deviation, 0) * transform))
     mask: Array = np.clip(background, 0, V) / np.maximum(V, np.finfo(V.dtype).tiny)
@@ -159,10 +160,10 @@ def ft2d_whole_plane(V: Array, neighbourhood: tuple[int, int]) -> Array:
 
 
 def ft2d_as_images(spectrum: Array, neighbourhood: tuple[int, int]) -> Array:
-    """The calls to NumPy and SciPy that nussl makes for its mask of a background, in their order.
+    """Return nussl's masks of background and foreground, by the calls to NumPy and SciPy that it makes.
 
-    Its plane is shifted, its edges are mirrored, mirror images of peaks are added in both directions, both parts
-    are made, and the mask is divided by its maximum.
+    Its plane is shifted, its edges are mirrored, mirror images of peaks are added in both directions, both
+    parts are made, and the mask is divided by its maximum.
     """
     from scipy import ndimage
 

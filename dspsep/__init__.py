@@ -38,8 +38,9 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.hpss.iterative import IterativeHPSS, IterativeHPSSModel, iterative_hpss
     from dspsep.separators.hpss.median import HPSS, HPSSModel, hpss_masks
     from dspsep.separators.hpss.two_stage import TwoStageHPSS
+    from dspsep.separators.lowrank.decomposition import rpca
     from dspsep.separators.lowrank.ft2d import FT2D, FT2DModel, ft2d
-    from dspsep.separators.lowrank.rpca import RPCA, RPCAModel, rpca
+    from dspsep.separators.lowrank.rpca import RPCA, RPCAModel
     from dspsep.separators.nmf._online import OnlineNMFModel
     from dspsep.separators.nmf.blind import NMF, NMFModel
     from dspsep.separators.nmf.deconvolution import nmfd

@@ -181,7 +181,7 @@ PUBLIC: dict[str, str] = {
     "nmfd": "dspsep.separators.nmf.deconvolution:nmfd",
     "num_threads": "dspsep._parallel:num_threads",
     "read_midi": "dspsep.data.midi:read_midi",
-    "rpca": "dspsep.separators.lowrank.rpca:rpca",
+    "rpca": "dspsep.separators.lowrank.decomposition:rpca",
     "save": "dspsep.data.files:save",
     "score_start": "dspsep.separators.nmf.score:score_start",
     "separate_file": "dspsep.data._separation:separate_file",

@@ -58,8 +58,8 @@ def _rpca(dtype: str, words: str, at_least: float | None) -> Comparison:
     return Comparison(
         name=f"rpca-{dtype}",
         title=f"RPCA in {words} precision",
-        note="`dspsep.rpca` with the rank that `RPCA` allows by default, and with any, and the published iteration "
-        f"with a full factorisation in each, until the residual is {_TOL[dtype]:.2g}. Objectives agree.",
+        note="`dspsep.rpca` with the rank that `RPCA` allows by default, and with any, and the published "
+        f"iteration with full factorisations, until the residual is {_TOL[dtype]:.2g}. Objectives agree.",
         contenders=(
             Contender(name="dspsep", package="dspsep", prepare=partial(_dspsep_rpca, 256)),
             Contender(name="dspsep, any rank", package="dspsep", prepare=partial(_dspsep_rpca, None)),
@@ -118,8 +118,8 @@ SUITE = Suite(
         Comparison(
             name="ft2d-nussl",
             title="FT2D: beside nussl's recipe",
-            note="The calls to NumPy and SciPy that nussl makes, which does not run with present versions of them. "
-            "It finds other peaks, so that results are not compared.",
+            note="The calls to NumPy and SciPy that nussl makes, which does not run with present versions of "
+            "them. It finds other peaks, so that results are not compared.",
             contenders=(
                 _DSPSEP_FT2D,
                 Contender(name="nussl's recipe", package="scipy", prepare=_as_images),

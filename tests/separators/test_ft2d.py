@@ -167,7 +167,7 @@ def test_settings_out_of_range(settings, name):
 
 @pytest.mark.parametrize("V", [np.ones(5), np.ones((0, 5)), -np.ones((3, 3)), np.full((3, 3), np.inf)])
 def test_matrices_out_of_range(V):
-    with pytest.raises(InputError, match="^V must be"):
+    with pytest.raises(InputError, match=r"^V must be"):
         ft2d(V)
 
 

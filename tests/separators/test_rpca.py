@@ -55,7 +55,9 @@ def test_planted_parts_are_recovered(shape, rank, dtype):
 def test_it_finds_what_full_factorisations_find(sparsity, weighted):
     """Not an easy matrix: singular values of all sizes, and no zeros."""
     rng = np.random.default_rng(1)
-    V = np.abs(rng.standard_normal((150, 20)) @ (rng.standard_normal((20, 220)) * 0.7 ** np.arange(20)[:, None]))
+    V = np.abs(
+        rng.standard_normal((150, 20)) @ (rng.standard_normal((20, 220)) * 0.7 ** np.arange(20)[:, None])
+    )
     V += rng.exponential(0.2, V.shape) ** 2
     weights = np.linspace(0.5, 2, 150) if weighted else np.ones(150)
     L, _, _ = rpca(V, sparsity=sparsity, weights=weights if weighted else None)
@@ -170,7 +172,7 @@ def test_masks_are_shares_or_decisions():
         binary = soft.replace(gain=gain, mask="binary").fit(spectrogram).masks(spectrogram)
         np.testing.assert_array_equal(binary[FOREGROUND][0], np.abs(S) > gain * np.abs(model.low_rank))
         assert found[FOREGROUND].shape[0] == 1
-        assert 0.01 < np.abs(found[FOREGROUND] - binary[FOREGROUND]).mean()
+        assert np.abs(found[FOREGROUND] - binary[FOREGROUND]).mean() > 0.01
 
 
 def test_low_frequencies_are_background_unless_told_otherwise():
@@ -256,16 +258,16 @@ def test_settings_out_of_range(settings, name):
     "V", [np.ones(5), np.ones((2, 3, 4)), np.ones((0, 5)), -np.ones((3, 3)), np.full((3, 3), np.nan)]
 )
 def test_matrices_out_of_range(V):
-    with pytest.raises(InputError, match="^V must be"):
+    with pytest.raises(InputError, match=r"^V must be"):
         rpca(V)
-    with pytest.raises(InputError, match="^weights must be"):
+    with pytest.raises(InputError, match=r"^weights must be"):
         rpca(np.ones((3, 4)), weights=np.ones(4))
 
 
 def test_models_refuse_what_is_not_theirs():
     spectrogram = SMALL.forward(noise(4000), RATE)
     model = RPCA(stft=SMALL).fit(spectrogram)
-    with pytest.raises(InputError, match="^spectrogram must be of 129 bins and 63 frames"):
+    with pytest.raises(InputError, match=r"^spectrogram must be of 129 bins and 63 frames"):
         model.masks(SMALL.forward(noise(8000), RATE))
     for changes, name in (
         ({"spectra": model.spectra[:, :1]}, "activations"),
@@ -278,7 +280,7 @@ def test_models_refuse_what_is_not_theirs():
             dataclasses.replace(model, **changes)
 
 
-#: Mean gains over the mixture on real cases, SDR and SI-SDR in dB; about half a decibel below what is measured.
+#: Mean gains over the mixture on real cases, SDR and SI-SDR in dB: half a decibel below what is measured.
 FLOORS = {"soft": ((4.5, 1.2), (0.6, -0.5)), "binary": ((3.7, 0.1), (-0.2, -1.6))}
 
 

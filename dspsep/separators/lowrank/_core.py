@@ -1,18 +1,19 @@
 """A matrix as low rank plus sparse: augmented Lagrange multipliers, one thin factorisation for each step.
 
-With multipliers Y, weight mu and thresholds lambda, one iteration of the inexact method (Lin, Chen & Ma 2010) is
+With multipliers Y, weight mu and thresholds lambda, an iteration of the inexact method (Lin, Chen & Ma 2010) is
 
     S <- shrink(V - L + Y / mu, lambda / mu)
     L <- U max(Sigma - 1 / mu, 0) W',    U Sigma W' = V - S + Y / mu
     Y <- Y + mu (V - L - S),             mu <- rho mu
 
-What is done here is the same with fewer arrays. What shrinking leaves is what clipping keeps, so the matrix that
-is factorised is ``G = L + clip(V - L + Q, lambda / mu)`` with ``Q = Y / mu``, and the new multiplier is what the
-factorisation leaves: ``Y = mu (G - L)``. So S and Y need no arrays, and as L is kept as two factors and multiplied
-out in blocks of frames, there are V, G and Q, and one sweep over them for each iteration.
+What is done here is the same with fewer arrays. What shrinking leaves is what clipping keeps, so the matrix
+that is factorised is ``G = L + clip(V - L + Q, lambda / mu)`` with ``Q = Y / mu``, and the new multiplier is
+what the factorisation leaves: ``Y = mu (G - L)``. So S and Y need no arrays, and as L is kept as two factors
+and multiplied out in blocks of frames, there are V, G and Q, and one sweep over them for each iteration.
 
-Only singular values above 1 / mu matter, few at first. They come from a subspace that is kept from one iteration
-to the next (it hardly turns), and widened by random directions as the rank grows (Halko, Martinsson & Tropp 2011).
+Only singular values above 1 / mu matter, few at first. They come from a subspace that is kept from one
+iteration to the next (it hardly turns), and widened by random directions as the rank grows (Halko, Martinsson
+& Tropp 2011).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _BLOCK = 2**16
 
 
 class LowRank(NamedTuple):
-    """The product of factors (n_frames, rank) and (rank, n_freqs), frame-major; the right one's rows are normal."""
+    """The product of (n_frames, rank) and (rank, n_freqs); the rows of the latter are orthonormal."""
 
     left: Array
     right: Array
@@ -118,10 +119,10 @@ def pursue(
         # After the first iteration, L + S may happen to be V, as for a constant, and more than least.
         ended = len(residuals) == task.n_iter or (residuals[-1] <= tol and len(residuals) > 1)
         if (report is not None and report(len(residuals), residuals[-1])) or ended:
-            return low_rank, _sparse(V, G, low_rank, multiplier), tuple(residuals)
+            return low_rank, _sparse(V, G, multiplier), tuple(residuals)
 
 
-def _sparse(V: Array, G: Array, low_rank: LowRank, multiplier: Array) -> Array:
+def _sparse(V: Array, G: Array, multiplier: Array) -> Array:
     """Return what shrinking makes of the rest, in the place of G: what G has of it is what clipping keeps."""
     for part in _blocks(V):
         # V - L + Q - clip(V - L + Q), and G = L + clip(V - L + Q).
@@ -162,9 +163,9 @@ def _largest_singular_value(V: Array) -> float:
 class _Subspace:
     """Directions that hold the singular vectors that were kept, and more: of frames and bins in turns.
 
-    An orthonormal basis of one side, multiplied by G, gives singular values, and a basis of the other side that
-    fits better. So an iteration takes one product with G where the subspace is wide enough, and some more where
-    it is widened.
+    An orthonormal basis of one side, multiplied by G, gives singular values, and a basis of the other side
+    that fits better. So an iteration takes one product with G where the subspace is wide enough, and some
+    more where it is widened.
     """
 
     def __init__(self, V: Array, task: Pursuit) -> None:
@@ -195,7 +196,8 @@ class _Subspace:
             width = round(_WIDER * width) + _MORE
         self._rank = rank = min(rank, self._max_rank)
         softened = self._xp.astype(values[:rank] - by, G.dtype)
-        return LowRank(left[:, :rank] * softened, _transposed(right[:, :rank]))
+        left = left[:, :rank] * softened
+        return LowRank(left, _transposed(right[:, :rank]))
 
     def _inside(self, G: Array, basis: Array, by: float) -> tuple[int, Array, Array, Array]:
         """Return how many singular values exceed `by`, and left vectors, values and right vectors in a basis.
@@ -232,7 +234,7 @@ class _Subspace:
         random = _transposed(G) @ (G @ random)
         wide = random if basis is None else xp.concat([basis, random], axis=1)
         self._of_frames = False
-        span = xp.linalg.qr(wide).Q
+        span: Array = xp.linalg.qr(wide).Q
         for _ in range(1 + (width <= _NARROW * self._all)):
             span = xp.linalg.qr(_transposed(G) @ (G @ span)).Q
         return span

@@ -4,13 +4,13 @@ With V the magnitudes of one channel, and k (scale) and l (rate) the frequencies
 
     F[k, l] = sum_{f, t} V[f, t] exp(-2i pi (k f / F + l t / T)),        P = |F|
 
-A pattern that comes again at a steady pace is a comb along l; a voice spreads (Seetharaman et al. 2017). Peaks are
-what is greatest among its neighbours N(k, l), by how far it stands out from them,
+A pattern that comes again at a steady pace is a comb along l; a voice spreads (Seetharaman et al. 2017).
+Peaks are what is greatest among its neighbours N(k, l), by how far it stands out from them,
 
     M[k, l] = (P - mean_N P) / (std_N P sqrt(|N| - 1))        where P = max_N P, else 0
 
-which lies in [0, 1] and is 1 where all neighbours are alike. The background is what the peaks transform back to,
-B = Re F^-1 (M F), and its mask ``min(max(B, 0), V) / V``.
+which lies in [0, 1] and is 1 where all neighbours are alike. The background is what the peaks transform back
+to, B = Re F^-1 (M F), and its mask ``min(max(B, 0), V) / V``.
 
 F is Hermitian and so must M F be, or B is not real. Everything is done on one half of the plane, so that M is
 symmetric however it is rounded, and neighbours across an edge are those of a plane that goes on periodically.
@@ -77,13 +77,13 @@ class FT2D(BackgroundSeparator):
     The sources are ``background`` and ``foreground``. Each channel has a mask of its own. Mixtures of fewer
     frames than a neighbourhood has rates are too short.
 
-    Deviations from the paper: peaks that count by how far they stand out, which its first author proposed later
-    (2019); the plane is periodic, so that neighbours are found across its edges, and peaks are symmetric; the
-    background is the real part of what comes back, not its magnitude; soft masks.
+    Deviations from the paper: peaks that count by how far they stand out, which its first author proposed
+    later (2019); the plane is periodic, so that neighbours are found across its edges, and peaks are
+    symmetric; the background is the real part of what comes back, not its magnitude; soft masks.
 
     Cost: O(n_freqs n_frames log(n_freqs n_frames)), more if n_frames has a large prime factor. Peak memory
-    beside the input and the sources: the spectrum, its magnitudes, the mask, and eight real arrays of the size
-    of one channel of it.
+    beside the input and the sources: the spectrum, its magnitudes, the mask, and eight real arrays of the
+    size of one channel of it.
 
     References
     ----------
@@ -237,7 +237,7 @@ def ft2d(
 
 
 def _background(V: Array, neighbourhood: tuple[int, int], peaks: str) -> tuple[Array, Array]:
-    """Return the background's magnitudes, and how much of the transform is its: (n_frames, half of scales)."""
+    """Return the background's magnitudes, and how much of each rate and scale, of half of these, is its."""
     xp = _backend.namespace(V)
     n_freqs = int(V.shape[1])
     # scipy's transform along the first axis takes several columns at once, NumPy's does not.
@@ -254,7 +254,7 @@ def _background(V: Array, neighbourhood: tuple[int, int], peaks: str) -> tuple[A
 
 
 def _symmetric(P: Array, n_freqs: int) -> Array:
-    """Return `P` with those scales that are their own mirror images as symmetric as they are but for rounding."""
+    """Return `P` with scales that are their own mirror images made symmetric, which rounding had broken."""
     xp = _backend.namespace(P)
     for scale in [0] if n_freqs % 2 else [0, n_freqs // 2]:
         column = P[:, scale : scale + 1]
@@ -271,14 +271,14 @@ def _by_local_std(P: Array, n_freqs: int, neighbourhood: tuple[int, int]) -> Arr
     squares = _over_neighbours(P * P, n_freqs, sizes, _sum) / number
     variance = squares - mean * mean
     stands = variance > _ROUNDINGS * float(xp.finfo(P.dtype).eps) * squares
-    stands &= P == _over_neighbours(P, n_freqs, sizes, _largest)
+    stands &= _over_neighbours(P, n_freqs, sizes, _largest) == P
     deviation = xp.sqrt(xp.where(stands, variance, xp.ones_like(P)) * max(number - 1, 1))
     M = xp.where(stands, (P - mean) / deviation, xp.zeros_like(P))
     return xp.minimum(M, xp.ones_like(M))  # type: ignore[no-any-return]  # but for rounding
 
 
 def _by_threshold(P: Array, n_freqs: int, neighbourhood: tuple[int, int]) -> Array:
-    """Return 1 for peaks whose neighbours differ by more than the standard deviation of the whole plane."""
+    """Return 1 for peaks whose neighbours differ by more than the standard deviation of all."""
     xp = _backend.namespace(P)
     sizes = _fitting(neighbourhood, n_freqs, int(P.shape[0]))
     whole = xp.concat([P, P[:, 1 : n_freqs - P.shape[1] + 1]], axis=1)
@@ -315,7 +315,7 @@ def _reversed(P: Array) -> Array:
 
 
 def _largest(P: Array, length: int, axis: int) -> Array:
-    """Return the largest of each run of so many: of runs of twice as many each time, the last two overlapping."""
+    """Return the largest of each run of so many: of runs twice as long each time; the last overlap."""
     xp = _backend.namespace(P)
     n, width = int(P.shape[axis]) - length + 1, 1
     while 2 * width <= length:
@@ -327,7 +327,7 @@ def _largest(P: Array, length: int, axis: int) -> Array:
 
 
 def _sum(P: Array, length: int, axis: int) -> Array:
-    """Return the sum of each run of so many, made of runs of powers of two: no sum is taken away again."""
+    """Return the sum of each run of so many, made of runs of powers of two: nothing is taken away again."""
     n, width, done = int(P.shape[axis]) - length + 1, 1, 0
     total: Array | None = None
     while True:

@@ -5,20 +5,16 @@ With V the magnitudes of a mixture, find
     min ||L||_* + sum_{f, t} lambda_f |S[f, t]|        such that    L + S = V,
     lambda_f = k w_f / sqrt(max(F, T))
 
-||L||_* being the sum of singular values (Huang et al. 2012; `_core.py` has the solver). Accompaniment that says
-few things again and again has few singular values; a voice is loud in few bins. The foreground gets
+||L||_* being the sum of singular values (Huang et al. 2012; `_core.py` has the solver). Accompaniment that
+says few things again and again has few singular values; a voice is loud in few bins. The foreground gets
 
     M = |S|^2 / (|S|^2 + (g |L|)^2),        or 1 where |S| > g |L|
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, final
-
-import numpy as np
 
 from dspsep import _backend, _checks
 from dspsep._frozen_array import FrozenArray
@@ -27,10 +23,11 @@ from dspsep.errors import InputError
 from dspsep.masks import hard_mask, soft_mask
 from dspsep.progress import Callback, Progress
 from dspsep.separators._background import BackgroundModel, BackgroundSeparator
-from dspsep.separators.lowrank._core import LowRank, Pursuit, pursue
+from dspsep.separators.lowrank._core import Pursuit
+from dspsep.separators.lowrank.decomposition import check_solver, checked_weights, pursue_scaled
 from dspsep.stft import Spectrogram
 
-__all__ = ["RPCA", "RPCAModel", "rpca"]
+__all__ = ["RPCA", "RPCAModel"]
 
 _MASKS = ("soft", "binary")
 
@@ -80,18 +77,18 @@ class RPCA(BackgroundSeparator):
 
     Notes
     -----
-    The sources are ``background`` and ``foreground``. Several channels are one, the root of their mean square,
-    and share the mask: panning stays, `sparsity` means what it means for one channel, and the work does not
-    grow with their number.
+    The sources are ``background`` and ``foreground``. Several channels are one, the root of their mean
+    square, and share the mask: panning stays, `sparsity` means what it means for one channel, and the work
+    does not grow with their number.
 
     Deviations from the paper: soft masks by default; the background has a limited rank, since beyond some
-    hundred singular values it has next to no energy, but most of the work; singular vectors come from a subspace
-    that is kept from one iteration to the next, and not from a new factorisation each time. No scale is chosen
-    from the signal: which `sparsity` is best differs from song to song, and nothing in a mixture is known to
-    tell it.
+    hundred singular values it has next to no energy, but most of the work; singular vectors come from a
+    subspace that is kept from one iteration to the next, and not from a new factorisation each time. No scale
+    is chosen from the signal: which `sparsity` is best differs from song to song, and nothing in a mixture is
+    known to tell it.
 
-    Cost: O(n_iter n_freqs n_frames rank). Peak memory beside the input and the sources: the spectrum, six real
-    arrays of the size of one channel of it, and a few copies of the factors.
+    Cost: O(n_iter n_freqs n_frames rank). Peak memory beside the input and the sources: the spectrum, six
+    real arrays of the size of one channel of it, and a few copies of the factors.
 
     References
     ----------
@@ -128,14 +125,14 @@ class RPCA(BackgroundSeparator):
         super().__post_init__()
         for name in ("sparsity", "mask", "gain", "max_rank", "n_iter", "tol", "seed"):
             object.__setattr__(self, name, _checks.plain(getattr(self, name)))
-        _check_solver(self.sparsity, self.max_rank, self.n_iter, self.tol, self.seed)
+        check_solver(self.sparsity, self.max_rank, self.n_iter, self.tol, self.seed)
         _check_mask(self.mask, self.gain)
         for name in ("sparsity", "gain", "tol"):
             # Whole numbers become floats, so that equal settings print and are stored alike.
             object.__setattr__(self, name, float(getattr(self, name)))
         if self.weights is not None:
             values = self.weights.values if isinstance(self.weights, FrozenArray) else self.weights
-            object.__setattr__(self, "weights", FrozenArray(_checked_weights(values, self.stft.n_freqs)))
+            object.__setattr__(self, "weights", FrozenArray(checked_weights(values, self.stft.n_freqs)))
 
     def fit(self, spectrogram: Spectrogram, *, callback: Callback | None = None) -> RPCAModel:
         """Return the low-rank part as two factors, and how the iterations converged.
@@ -145,7 +142,8 @@ class RPCA(BackgroundSeparator):
         spectrogram : Spectrogram
             Made by ``self.stft.forward``.
         callback : callable, optional
-            Called with stage ``"fit"`` and the residual as loss after each iteration. Returning True ends them.
+            Called with stage ``"fit"`` and the residual as loss after each iteration. Returning True ends
+            them.
 
         Returns
         -------
@@ -159,13 +157,13 @@ class RPCA(BackgroundSeparator):
         """
         V = _of_all_channels(spectrogram)
         if self.weights is not None:
-            _checked_weights(self.weights.values, spectrogram.n_freqs)
+            checked_weights(self.weights.values, spectrogram.n_freqs)
 
         def report(iteration: int, residual: float) -> bool:
             told = Progress(stage="fit", iteration=iteration, n_iterations=self.n_iter, loss=residual)
             return callback is not None and bool(callback(told))
 
-        low_rank, _, residuals = _pursue(
+        low_rank, _, residuals = pursue_scaled(
             V,
             self.sparsity,
             None if self.weights is None else self.weights.values,
@@ -279,106 +277,6 @@ class RPCAModel(BackgroundModel):
         return xp.permute_dims(1 - foreground, (1, 0))[None, :, :]  # type: ignore[no-any-return]
 
 
-def rpca(
-    V: Array,
-    *,
-    sparsity: float = 1.0,
-    weights: Array | None = None,
-    max_rank: int | None = None,
-    n_iter: int = 100,
-    tol: float = 1e-7,
-    seed: int = 0,
-    callback: Callable[[int, float], bool | None] | None = None,
-) -> tuple[Array, Array, tuple[float, ...]]:
-    """Part a matrix into one of low rank and a sparse one.
-
-    Parameters
-    ----------
-    V : array of shape (n_freqs, n_frames)
-        Magnitudes: finite and not negative. Never changed.
-    sparsity : float, default=1.0
-        The paper's k: an entry of S costs ``sparsity / sqrt(max(V.shape))``, a singular value of L costs 1.
-    weights : array of shape (n_freqs,), optional
-        What an entry of each row costs, as a multiple of that. Above 0.
-    max_rank : int, optional
-        The most singular values that L may have. By default as many as there are.
-    n_iter : int, default=100
-        The most iterations.
-    tol : float, default=1e-7
-        They end where the norm of V - L - S is this part of that of V; in single precision, at 1e-6.
-    seed : int, default=0
-        Of the random directions in which singular vectors are looked for.
-    callback : callable, optional
-        Called with the number of iterations and the residual after each. Returning True ends them.
-
-    Returns
-    -------
-    L : array of shape (n_freqs, n_frames)
-        Of low rank.
-    S : array of shape (n_freqs, n_frames)
-        Sparse, of either sign.
-    residuals : tuple of float
-        The norm of V - L - S over that of V, after each iteration; nothing where V is zero.
-
-    Raises
-    ------
-    InputError
-        If `V` or a setting is out of range.
-
-    See Also
-    --------
-    RPCA : The separator made of it.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dspsep import rpca
-    >>> rng = np.random.default_rng(0)
-    >>> background = np.outer(rng.random(60), rng.random(80))
-    >>> struck = rng.random((60, 80)) < 0.05
-    >>> L, S, residuals = rpca(background + struck)
-    >>> bool(abs(L - background).max() < 1e-4), bool(abs(S - struck).max() < 1e-4)
-    (True, True)
-    """
-    V = _backend.real_floating("V", V)
-    _check_solver(sparsity, max_rank, n_iter, tol, seed)
-    if V.ndim != 2 or 0 in V.shape:
-        raise InputError("V", "of shape (n_freqs, n_frames)", f"{tuple(V.shape)}")
-    if weights is not None:
-        weights = _checked_weights(weights, int(V.shape[0]))
-    xp = _backend.namespace(V)
-    task = Pursuit(max_rank=max_rank, n_iter=n_iter, tol=tol, seed=seed)
-    report = None if callback is None else lambda *told: bool(callback(*told))
-    frames, S, residuals = _pursue(xp.permute_dims(V, (1, 0)), sparsity, weights, task, report)
-    return xp.permute_dims(frames.left @ frames.right, (1, 0)), xp.permute_dims(S, (1, 0)), residuals
-
-
-def _pursue(
-    V: Array,
-    sparsity: float,
-    weights: Array | None,
-    task: Pursuit,
-    report: Callable[[int, float], bool] | None,
-) -> tuple[LowRank, Array, tuple[float, ...]]:
-    """Return what `pursue` does of frame-major magnitudes of any size; of silence, nothing."""
-    xp = _backend.namespace(V)
-    lowest, largest = _backend.to_host(xp.stack([xp.min(V), xp.max(V)])).tolist()
-    if not (lowest >= 0 and largest < math.inf):
-        raise InputError("V", "finite and not negative", f"values from {lowest:g} to {largest:g}")
-    if largest < float(xp.finfo(V.dtype).smallest_normal):
-        left, right = (
-            xp.zeros(shape, dtype=V.dtype, device=V.device) for shape in ((V.shape[0], 0), (0, V.shape[1]))
-        )
-        return LowRank(left, right), xp.zeros_like(V), ()
-    thresholds = np.ones(1) if weights is None else weights
-    thresholds = thresholds * (sparsity / math.sqrt(max(V.shape)))
-    thresholds = xp.astype(_backend.asarray_like(np.asarray(thresholds), V), V.dtype)
-    # By a power of two, which rounds nothing: the largest lies between 1/2 and 1.
-    scale = 2.0 ** -math.frexp(largest)[1]
-    low_rank, S, residuals = pursue(V * scale, thresholds, task, report)
-    return LowRank(low_rank.left / scale, low_rank.right), S / scale, residuals
-
-
 def _of_all_channels(spectrogram: Spectrogram) -> Array:
     """Return frame-major magnitudes (n_frames, n_freqs): the root of the mean square of the channels."""
     V = spectrogram.magnitude()
@@ -388,26 +286,6 @@ def _of_all_channels(spectrogram: Spectrogram) -> Array:
     return xp.permute_dims(V[0, :, :], (1, 0))  # type: ignore[no-any-return]
 
 
-def _check_solver(sparsity: object, max_rank: object, n_iter: object, tol: object, seed: object) -> None:
-    _checks.number("sparsity", sparsity, minimum=1e-3, maximum=1e3)
-    if max_rank is not None:
-        _checks.integer("max_rank", max_rank, minimum=1)
-    _checks.integer("n_iter", n_iter, minimum=1, maximum=1000)
-    _checks.number("tol", tol, minimum=0, maximum=1)
-    _checks.integer("seed", seed, minimum=0)
-
-
 def _check_mask(mask: object, gain: object) -> None:
     _checks.choice("mask", mask, _MASKS)
     _checks.number("gain", gain, minimum=0, above=True, maximum=_checks.MAX_MARGIN)
-
-
-def _checked_weights(weights: object, n_freqs: int) -> Array:
-    """Return weights on the host, one for each frequency."""
-    values = np.asarray(_backend.to_host(_backend.real_floating("weights", weights)), np.float64)
-    if values.shape != (n_freqs,):
-        raise InputError("weights", f"of shape ({n_freqs},), one for each frequency", f"{values.shape}")
-    if not (values.min() >= 1e-6 and values.max() <= 1e6):
-        got = f"values from {values.min():g} to {values.max():g}"
-        raise InputError("weights", "from a millionth to a million", got)
-    return values
