@@ -6,6 +6,8 @@ What has low rank, and what is sparse?
 that is zero nearly everywhere. We give it a drawing of which we know both parts, and then a song.
 """
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -83,13 +85,16 @@ for ax, (name, audio) in zip(axes, sources.items(), strict=True):
     ax.label_outer()
 
 # %%
-# Shares or decisions, and what the rule of low frequencies is worth: SI-SDR in decibels, the mixture first.
+# Shares or decisions, and what the rule of low frequencies is worth? All from the same L, since a model is a
+# value. SI-SDR in decibels, the mixture first.
 vocals = scene.sources["vocals"]
-truth = {"foreground": vocals, "background": scene.mixture - vocals}
-print("mixture              ", *(f"{name} {si_sdr(ref, scene.mixture):5.1f}" for name, ref in truth.items()))
+truth = {"background": scene.mixture - vocals, "foreground": vocals}
+print("mixture            ", *(f"{name} {si_sdr(ref, scene.mixture):5.1f}" for name, ref in truth.items()))
 for mask in ("soft", "binary"):
     for cutoff in (100.0, None):
-        found = separator.replace(mask=mask, cutoff_hertz=cutoff).separate(scene.mixture, scene.sample_rate)
-        scores = (f"{name} {si_sdr(reference, found[name]):5.1f}" for name, reference in truth.items())
-        print(f"{mask:6} cutoff {cutoff or 'none':>5}  ", *scores)
+        changed = replace(model, mask=mask, cutoff_hertz=cutoff)
+        background = separator.stft.inverse(spectrogram, mask=next(changed.iter_masks(spectrogram)))
+        parts = {"background": background, "foreground": scene.mixture - background}
+        scores = (f"{name} {si_sdr(ref, parts[name]):5.1f}" for name, ref in truth.items())
+        print(f"{mask:6} cutoff {cutoff or 'none':>5}", *scores)
 plt.show()

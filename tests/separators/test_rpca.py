@@ -296,16 +296,16 @@ def test_voices_are_nearer_to_the_truth_and_shares_are_better_than_decisions():
         case = real_case(name)
         spectrogram = STFT().forward(case.mixture, case.sample_rate)
         model = RPCA().fit(spectrogram)
+        truth = lead_and_backing(case)
+        before = np.array(
+            [[sdr(audio, case.mixture), si_sdr(audio, case.mixture)] for audio in truth.values()]
+        )
         for mask, found in gains.items():
             changed = dataclasses.replace(model, mask=mask)
             background = STFT().inverse(spectrogram, mask=next(changed.iter_masks(spectrogram)))
             parts = {BACKGROUND: background, FOREGROUND: case.mixture - background}
-            found.append(
-                [
-                    [metric(truth, parts[part]) - metric(truth, case.mixture) for metric in (sdr, si_sdr)]
-                    for part, truth in lead_and_backing(case).items()
-                ]
-            )
+            after = [[sdr(truth[part], parts[part]), si_sdr(truth[part], parts[part])] for part in truth]
+            found.append(after - before)
     soft, binary = (np.mean(gains[mask], axis=0) for mask in ("soft", "binary"))
     assert (soft > binary).all(), (soft, binary)
     if real_case(case_names("a_")[0]).real:

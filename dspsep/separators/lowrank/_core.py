@@ -1,6 +1,6 @@
 """A matrix as low rank plus sparse: augmented Lagrange multipliers, one thin factorisation for each step.
 
-With multipliers Y, weight mu and thresholds lambda, an iteration of the inexact method (Lin, Chen & Ma 2010) is
+With multipliers Y, weight mu and thresholds lambda, an iteration of the method is (Lin, Chen & Ma 2010)
 
     S <- shrink(V - L + Y / mu, lambda / mu)
     L <- U max(Sigma - 1 / mu, 0) W',    U Sigma W' = V - S + Y / mu
