@@ -243,7 +243,7 @@ def _background(V: Array, neighbourhood: tuple[int, int], peaks: str) -> tuple[A
     # scipy's transform along the first axis takes several columns at once, NumPy's does not.
     along = fft if _backend.is_numpy(V) else xp.fft
     transform = along.fft(along.rfft(V, axis=1), axis=0)
-    P = _symmetric(xp.abs(transform), n_freqs)
+    P = xp.abs(transform)
     largest = xp.max(P)
     P /= xp.where(largest > 0, largest, xp.ones_like(largest))
     find = _by_local_std if peaks == "local_std" else _by_threshold
