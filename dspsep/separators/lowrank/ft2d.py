@@ -69,7 +69,6 @@ class FT2D(BackgroundSeparator):
     See Also
     --------
     ft2d : The algorithm as a function of a spectrogram alone.
-    REPET : Repetition by its period.
     RPCA : Repetition as low rank.
 
     Notes
@@ -82,7 +81,7 @@ class FT2D(BackgroundSeparator):
     symmetric; the background is the real part of what comes back, not its magnitude; soft masks.
 
     Cost: O(n_freqs n_frames log(n_freqs n_frames)), more if n_frames has a large prime factor. Peak memory
-    beside the input and the sources: the spectrum, its magnitudes, the mask, and eight real arrays of the
+    beside the input and the sources: the spectrum, its magnitudes, the mask, and seven real arrays of the
     size of one channel of it.
 
     References
