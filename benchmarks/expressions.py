@@ -1,5 +1,7 @@
 """The best array expressions that we know for what the numba kernels do: what a kernel must beat to stay.
 
+And methods as others write them, for those whose own code does not run any more.
+
 Spectrogram-shaped arrays are frame-major here, (n_channels, n_frames, n_freqs), as the kernels take them.
 """
 
@@ -11,11 +13,14 @@ import numpy as np
 
 __all__ = [
     "diffusion_in_place",
+    "ft2d_as_images",
+    "ft2d_whole_plane",
     "median_bottleneck",
     "median_image",
     "median_rows",
     "overlap_add_blocks",
     "overlap_add_frames",
+    "rpca_full_svd",
     "soft_mask_squared",
 ]
 
@@ -107,3 +112,74 @@ def overlap_add_blocks(frames: Array, window: Array, hop_length: int) -> Array:
     for block in range(n_blocks):
         samples[block : block + n_frames] += blocks[:, block]
     return samples.reshape(-1)
+
+
+def rpca_full_svd(
+    V: Array, costs: Array, tol: float = 1e-7, n_iter: int = 100
+) -> tuple[Array, Array, tuple[float, ...]]:
+    """Return low rank, sparse part and residuals as published: all singular values in every iteration.
+
+    `costs` are those of entries of the sparse part, (1, 1) or (n_freqs, 1).
+    """
+    largest = np.linalg.norm(V, 2)
+    Y = V / max(largest, np.max(V / costs))
+    mu = V.dtype.type(1.25 / largest)
+    low = np.zeros_like(V)
+    residuals: list[float] = []
+    for _ in range(n_iter):
+        rest = V - low + Y / mu
+        sparse = np.sign(rest) * np.maximum(np.abs(rest) - costs / mu, 0)
+        U, values, Vh = np.linalg.svd(V - sparse + Y / mu, full_matrices=False)
+        rank = int((values > 1 / mu).sum())
+        low = (U[:, :rank] * (values[:rank] - 1 / mu)) @ Vh[:rank]
+        missing = V - low - sparse
+        Y = Y + mu * missing
+        mu *= V.dtype.type(1.5)
+        residuals.append(float(np.linalg.norm(missing) / np.linalg.norm(V)))
+        if residuals[-1] <= tol:
+            break
+    return low, sparse, tuple(residuals)
+
+
+def ft2d_whole_plane(V: Array, neighbourhood: tuple[int, int]) -> Array:
+    """Return the mask of a background by peaks on all of the plane, by scipy's filters for images."""
+    from scipy import ndimage
+
+    transform = np.fft.fft2(V)
+    P = np.abs(transform)
+    P /= P.max()
+    mean = ndimage.uniform_filter(P, neighbourhood, mode="wrap")
+    variance = ndimage.uniform_filter(P * P, neighbourhood, mode="wrap") - mean * mean
+    # Mirror images are equal but for rounding.
+    least = ndimage.maximum_filter(P, neighbourhood, mode="wrap") * (1 - 4 * np.finfo(P.dtype).eps)
+    peaks = least <= P
+    deviation = np.sqrt(np.maximum(variance, np.finfo(P.dtype).tiny) * (np.prod(neighbourhood) - 1))
+    background = np.real(np.fft.ifft2(np.where(peaks, (P - mean) / deviation, 0) * transform))
+    mask: Array = np.clip(background, 0, V) / np.maximum(V, np.finfo(V.dtype).tiny)
+    return mask
+
+
+def ft2d_as_images(spectrum: Array, neighbourhood: tuple[int, int]) -> Array:
+    """Return nussl's masks of background and foreground, by the calls to NumPy and SciPy that it makes.
+
+    Its plane is shifted, its edges are mirrored, mirror images of peaks are added in both directions, both
+    parts are made, and the mask is divided by its maximum.
+    """
+    from scipy import ndimage
+
+    transform = np.fft.fft2(np.abs(spectrum))
+    plane = np.abs(np.fft.fftshift(transform))
+    plane = plane / (plane.max() + 1e-7)
+    highest = ndimage.maximum_filter(plane, neighbourhood)
+    mean = ndimage.uniform_filter(plane, neighbourhood)
+    squares = ndimage.uniform_filter(plane**2, neighbourhood)
+    deviation = np.sqrt(np.maximum(squares - mean**2, 0)) + 1e-7
+    peaks = ((highest - mean) / deviation * (plane == highest)).astype(float)
+    peaks /= peaks.max() + 1e-7
+    peaks = np.maximum(peaks, np.maximum(np.fliplr(peaks), np.flipud(peaks)))
+    peaks = np.fft.ifftshift(peaks)
+    parts = (peaks * transform, (1 - peaks) * transform)
+    V = np.abs(spectrum) + 1e-7
+    mask = np.minimum(np.abs(np.fft.ifft2(parts[0])), V) / V
+    mask /= (mask + 1e-7).max()
+    return np.stack([mask, 1 - mask])

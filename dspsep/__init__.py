@@ -38,6 +38,9 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.hpss.iterative import IterativeHPSS, IterativeHPSSModel, iterative_hpss
     from dspsep.separators.hpss.median import HPSS, HPSSModel, hpss_masks
     from dspsep.separators.hpss.two_stage import TwoStageHPSS
+    from dspsep.separators.lowrank.decomposition import rpca
+    from dspsep.separators.lowrank.ft2d import FT2D, FT2DModel, ft2d
+    from dspsep.separators.lowrank.rpca import RPCA, RPCAModel
     from dspsep.separators.nmf._online import OnlineNMFModel
     from dspsep.separators.nmf.blind import NMF, NMFModel
     from dspsep.separators.nmf.deconvolution import nmfd
@@ -60,10 +63,12 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.streaming import Reach, Stream
 
 __all__ = [
+    "FT2D",
     "HPSS",
     "NMF",
     "NMFD",
     "REPET",
+    "RPCA",
     "STFT",
     "AdaptiveREPET",
     "AdaptiveREPETModel",
@@ -71,6 +76,7 @@ __all__ = [
     "CascadedHPSS",
     "DspsepError",
     "DspsepWarning",
+    "FT2DModel",
     "FrozenArray",
     "HPSSModel",
     "HighLowPass",
@@ -96,6 +102,7 @@ __all__ = [
     "REPETModel",
     "REPETSim",
     "REPETSimModel",
+    "RPCAModel",
     "Reach",
     "Refiner",
     "Regroup",
@@ -117,6 +124,7 @@ __all__ = [
     "display",
     "evaluate_folders",
     "from_json",
+    "ft2d",
     "get_num_threads",
     "hpss_masks",
     "iterative_hpss",
@@ -130,6 +138,7 @@ __all__ = [
     "num_threads",
     "oracle",
     "read_midi",
+    "rpca",
     "save",
     "score_start",
     "separate_file",

@@ -101,6 +101,18 @@ METHODS: dict[str, Method] = {
         summary="A background whose frames are like some others, wherever those are, and what is not",
         source_names=("background", "foreground"),
     ),
+    "RPCA": Method(
+        target="dspsep.separators.lowrank.rpca:RPCA",
+        family="lowrank",
+        summary="A background of low rank and a sparse foreground, by robust principal component analysis",
+        source_names=("background", "foreground"),
+    ),
+    "FT2D": Method(
+        target="dspsep.separators.lowrank.ft2d:FT2D",
+        family="lowrank",
+        summary="A background that repeats, by the peaks of a 2-D Fourier transform of the spectrogram",
+        source_names=("background", "foreground"),
+    ),
     "MixtureAsEstimate": Method(
         target="dspsep.separators.baseline.mixture:MixtureAsEstimate",
         family="baseline",
@@ -135,6 +147,8 @@ _MODELS: dict[str, str] = {
     "IterativeHPSSModel": "dspsep.separators.hpss.iterative:IterativeHPSSModel",
     "OnlineNMFModel": "dspsep.separators.nmf._online:OnlineNMFModel",
     "NMFModel": "dspsep.separators.nmf.blind:NMFModel",
+    "RPCAModel": "dspsep.separators.lowrank.rpca:RPCAModel",
+    "FT2DModel": "dspsep.separators.lowrank.ft2d:FT2DModel",
 }
 
 #: Separators that cannot be made without templates or notes of the user's, and so are no methods of the
@@ -192,6 +206,7 @@ PUBLIC: dict[str, str] = {
     "beat_spectrum": "dspsep.separators.repetition._period:beat_spectrum",
     "evaluate_folders": "dspsep.batch.evaluation:evaluate_folders",
     "from_json": "dspsep.separator:from_json",
+    "ft2d": "dspsep.separators.lowrank.ft2d:ft2d",
     "get_num_threads": "dspsep._parallel:get_num_threads",
     "hpss_masks": "dspsep.separators.hpss.median:hpss_masks",
     "iterative_hpss": "dspsep.separators.hpss.iterative:iterative_hpss",
@@ -202,6 +217,7 @@ PUBLIC: dict[str, str] = {
     "nmfd": "dspsep.separators.nmf.deconvolution:nmfd",
     "num_threads": "dspsep._parallel:num_threads",
     "read_midi": "dspsep.data.midi:read_midi",
+    "rpca": "dspsep.separators.lowrank.decomposition:rpca",
     "save": "dspsep.data.files:save",
     "score_start": "dspsep.separators.nmf.score:score_start",
     "separate_file": "dspsep.data._separation:separate_file",

@@ -7,9 +7,11 @@ import pytest
 
 import dspsep
 from dspsep import (
+    FT2D,
     HPSS,
     NMF,
     NMFD,
+    RPCA,
     STFT,
     BackendError,
     InputError,
@@ -21,7 +23,9 @@ from dspsep import (
     SupervisedNMF,
     Templates,
     _backend,
+    ft2d,
     hpss_masks,
+    rpca,
 )
 from dspsep.kernels import generic, kernels_for
 from dspsep.masks import hard_mask, soft_mask
@@ -182,6 +186,33 @@ def test_factorisations(separator, exits):
     assert sources.names == expected.names
     for name in sources:
         check_near(sources[name], expected[name], 1e-7)
+
+
+BACKGROUNDS = [
+    (RPCA(stft=SMALL), lambda n_iter: 2 + 3 + 6 * n_iter),
+    (RPCA(stft=STFT(512), max_rank=4, weights=np.linspace(1, 2, 257)), lambda n_iter: 2 + 3 + 6 * n_iter),
+    (FT2D(stft=SMALL), lambda _: 1),
+    (FT2D(stft=SMALL, peaks="threshold", neighbourhood=(3, 5)), lambda _: 1),
+]
+
+
+@pytest.mark.parametrize(("separator", "most"), BACKGROUNDS, ids=lambda s: type(s).__name__)
+def test_low_rank_and_peaks(separator, most, exits):
+    audio = noise(8000, "float64", 2)
+    expected = separator.separate(audio, 8000)
+    sources = separator.separate(on_device(audio), 8000)
+    # The peak; then numbers of each iteration that decide how to go on: no arrays.
+    assert exits() <= most(len(getattr(expected.model, "residuals", ())))
+    for name in sources:
+        check_near(sources[name], expected[name], 1e-7)
+
+
+def test_low_rank_and_peaks_of_spectrograms(exits):
+    V = np.abs(noise(3000)).reshape(50, 60)
+    for function in (ft2d, rpca):
+        found = function(on_device(V))
+        for array, expected in zip(found[:2], function(V)[:2], strict=True):
+            check_near(array, expected, 1e-7)
 
 
 def test_pcm_quiet_and_loud_audio(exits):

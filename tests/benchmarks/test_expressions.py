@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import expressions
+from dspsep import FT2D, STFT
 from dspsep.kernels import generic
 
 
@@ -43,3 +44,23 @@ def test_the_diffusion_expression_is_the_generic_kernel():
     harmonic = whole * rng.uniform(size=whole.shape)
     expected, _ = generic.diffusion_step(whole, harmonic, 0.3)
     np.testing.assert_allclose(expressions.diffusion_in_place(whole, harmonic, 0.3), expected, atol=1e-12)
+
+
+def test_robust_pca_parts_what_was_added_up():
+    rng = np.random.default_rng(0)
+    low = rng.random((60, 2)) @ rng.random((2, 80))
+    sparse = (rng.random(low.shape) < 0.05) * 1.0
+    found = expressions.rpca_full_svd(low + sparse, np.full((1, 1), 1 / np.sqrt(80)))
+    np.testing.assert_allclose(found[0], low, atol=1e-5)
+    np.testing.assert_allclose(found[1], sparse, atol=1e-5)
+    assert found[2][-1] <= 1e-7 < found[2][-2]
+
+
+def test_masks_of_the_two_dimensional_transform():
+    spectrogram = STFT(128).forward(np.random.default_rng(0).standard_normal(4000), 8000)
+    mask = next(FT2D(stft=STFT(128), cutoff_hertz=None).fit(spectrogram).iter_masks(spectrogram))[0]
+    spectrum = spectrogram.values[0]
+    np.testing.assert_allclose(expressions.ft2d_whole_plane(np.abs(spectrum), (1, 25)), mask, atol=1e-9)
+    background, foreground = expressions.ft2d_as_images(spectrum, (1, 25))
+    assert 0 <= background.min() < background.max() <= 1
+    np.testing.assert_allclose(background + foreground, 1)

@@ -13,6 +13,8 @@ from dspsep.separators.hpss.cascaded import CascadedHPSS
 from dspsep.separators.hpss.iterative import IterativeHPSS
 from dspsep.separators.hpss.median import HPSS
 from dspsep.separators.hpss.two_stage import TwoStageHPSS
+from dspsep.separators.lowrank.ft2d import FT2D
+from dspsep.separators.lowrank.rpca import RPCA
 from dspsep.separators.nmf.blind import NMF
 from dspsep.separators.nmf.nmfd import NMFD
 from dspsep.separators.nmf.online import OnlineNMF
@@ -119,6 +121,16 @@ SEPARATORS = {
     "repet-sim-past": (
         REPETSim(stft=STFT(510, 170, "blackman"), distance_seconds=0.05, past_seconds=0.3),
         {},
+    ),
+    "rpca": (RPCA(), {}),
+    "rpca-binary": (
+        RPCA(stft=STFT(510, 170, "blackman"), mask="binary", sparsity=0.7, gain=1.5, max_rank=20),
+        {"precision_snr": 40},
+    ),
+    "ft2d": (FT2D(stft=_SMALL), {}),
+    "ft2d-threshold": (
+        FT2D(stft=STFT(510, 170, "blackman"), peaks="threshold", neighbourhood=(3, 9), cutoff_hertz=None),
+        {"precision_snr": 40},
     ),
     "mixture": (MixtureAsEstimate(), {}),
     "mixture-of-three": (MixtureAsEstimate(source_names=("drums", "bass", "rest")), {}),
