@@ -90,7 +90,7 @@ class AdaptiveREPET(Periodic):
     >>> scene = dspsep.data.scenes.song(duration=12.0)
     >>> sources = dspsep.AdaptiveREPET().separate(scene.mixture, scene.sample_rate)
     >>> list(sources), sources.model.periods.round(1).tolist()
-    (['background', 'foreground'], [2.0])
+    (['background', 'foreground'], [1.0])
     """
 
     window_seconds: float = 10.0

@@ -79,7 +79,7 @@ class REPETExtended(Periodic):
     ...     scene.mixture, scene.sample_rate
     ... )
     >>> [round(period, 1) for period in sources.model.periods]
-    [2.0, 2.0]
+    [1.0, 1.0]
     """
 
     segment_seconds: float = 10.0

@@ -117,7 +117,7 @@ class REPET(Periodic):
     Examples
     --------
     >>> import dspsep
-    >>> scene = dspsep.data.scenes.song(duration=8.0)
+    >>> scene = dspsep.data.scenes.song(duration=16.0)
     >>> sources = dspsep.REPET().separate(scene.mixture, scene.sample_rate)
     >>> list(sources), round(sources.model.period, 1)
     (['background', 'foreground'], 2.0)
