@@ -36,7 +36,7 @@ from dspsep._typing import Array
 
 __all__ = ["History"]
 
-# The power above. On music and drum loops the templates of batches of 1/2 and 1 s get better up to about 4.
+# The power above. On two drum loops components gain much from 0 to 4, and little more from 4 to 8.
 _FRESHNESS = 4
 
 

@@ -75,8 +75,8 @@ class AdaptiveREPET(Periodic):
 
     US patent 9,093,056 concerns REPET.
 
-    Cost: O(n_freqs n_frames log n_frames). Peak memory beside the input and the sources: the spectrum, its
-    magnitudes, and the mask.
+    Cost: O(n_freqs n_frames log n_frames). Peak memory beside the input and the sources: the spectrum, and
+    three real arrays of its size.
 
     References
     ----------

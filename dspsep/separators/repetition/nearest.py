@@ -81,8 +81,8 @@ class NearestNeighborMedian(BackgroundSeparator):
     its matrix of neighbours is made with ``mode="distance"``; here it is the nearest. Deviations from the
     paper: the cosine instead of the distance of Euclid, and the masks of that recipe.
 
-    Cost: O(n_freqs n_frames**2). Peak memory beside the input and the sources: the spectrum, its magnitudes
-    twice, and the masks.
+    Cost: O(n_freqs n_frames**2). Peak memory beside the input and the sources: the spectrum, and four real
+    arrays of its size, or six with margins.
 
     References
     ----------

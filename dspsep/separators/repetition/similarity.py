@@ -86,7 +86,7 @@ class REPETSim(Repeating):
     latency is eight hops, and a frame less a hop: 0.13 s by default at 44.1 kHz.
 
     Cost: O(n_freqs n_frames**2), or with `past_seconds` O(n_freqs n_frames n_past). Peak memory beside the
-    input and the sources: the spectrum, its magnitudes twice, the mask, and the lists of similar frames; of
+    input and the sources: the spectrum, three real arrays of its size, and the lists of similar frames; of
     long mixtures, the magnitudes of one channel and these lists.
 
     References
