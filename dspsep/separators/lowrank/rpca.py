@@ -87,6 +87,7 @@ class RPCA(BackgroundSeparator):
     --------
     rpca : The algorithm as a function of a spectrogram alone.
     FT2D : Repetition as peaks of a two-dimensional Fourier transform.
+    REPETSim : Repetition as frames that are alike.
 
     Notes
     -----
@@ -94,11 +95,12 @@ class RPCA(BackgroundSeparator):
     square, and share the mask: panning stays, `sparsity` means what it means for one channel, and the work
     does not grow with their number.
 
-    Deviations from the paper: soft masks by default; the background has a limited rank, since beyond some
-    hundred singular values it has next to no energy, but most of the work; singular vectors come from a
-    subspace that is kept from one iteration to the next, and not from a new factorisation each time. No scale
-    is chosen from the signal: which `sparsity` is best differs from song to song, and nothing in a mixture is
-    known to tell it.
+    Deviations from the paper, whose settings are ``weights=None, mask="binary", max_rank=None``: soft masks
+    and weights by default; the background has a limited rank, since beyond some hundred singular values it
+    has next to no energy, but most of the work; singular vectors come from a subspace that is kept from one
+    iteration to the next, and not from a new factorisation each time. Weights of frequencies are Jeong & Lee's
+    (2017), but drawn by hand, where they learn them. To take the sparsity from the signal is a rule of our
+    own; in the mean it separates songs no better than 1.
 
     Cost: O(n_iter n_freqs n_frames rank). Peak memory beside the input and the sources: the spectrum, six
     real arrays of the size of one channel of it, and a few copies of the factors.
@@ -108,6 +110,9 @@ class RPCA(BackgroundSeparator):
     P.-S. Huang, S. D. Chen, P. Smaragdis, M. Hasegawa-Johnson, "Singing-voice separation from monaural
     recordings using robust principal component analysis", IEEE International Conference on Acoustics, Speech
     and Signal Processing (ICASSP), 2012, pp. 57-60. doi:10.1109/ICASSP.2012.6287816
+
+    I.-Y. Jeong, K. Lee, "Singing voice separation using RPCA with weighted l1-norm", Latent Variable Analysis
+    and Signal Separation (LVA/ICA), 2017. doi:10.1007/978-3-319-53547-0_52
 
     Z. Lin, M. Chen, Y. Ma, "The augmented Lagrange multiplier method for exact recovery of corrupted low-rank
     matrices", 2010. arXiv:1009.5055
