@@ -98,9 +98,9 @@ class RPCA(BackgroundSeparator):
     Deviations from the paper, whose settings are ``weights=None, mask="binary", max_rank=None``: soft masks
     and weights by default; the background has a limited rank, since beyond some hundred singular values it
     has next to no energy, but most of the work; singular vectors come from a subspace that is kept from one
-    iteration to the next, and not from a new factorisation each time. Weights of frequencies are Jeong & Lee's
-    (2017), but drawn by hand, where they learn them. To take the sparsity from the signal is a rule of our
-    own; in the mean it separates songs no better than 1.
+    iteration to the next, and not from a new factorisation each time. Weights of frequencies are those of
+    Jeong & Lee (2017), but drawn by hand, where they learn them. To take the sparsity from the signal is a
+    rule of our own; in the mean it separates songs no better than 1.
 
     Cost: O(n_iter n_freqs n_frames rank). Peak memory beside the input and the sources: the spectrum, six
     real arrays of the size of one channel of it, and a few copies of the factors.
