@@ -102,7 +102,7 @@ SUITE = Suite(
     note="A spectrogram of 2048 samples every 512, one channel.",
     comparisons=(
         _rpca("float32", "single", 10),
-        _rpca("float64", "double", None),
+        _rpca("float64", "double", 10),
         Comparison(
             name="ft2d",
             title="FT2D: the mask of a background",

@@ -11,6 +11,9 @@ that is factorised is ``G = L + clip(V - L + Q, lambda / mu)`` with ``Q = Y / mu
 what the factorisation leaves: ``Y = mu (G - L)``. So S and Y need no arrays, and as L is kept as two factors
 and multiplied out in blocks of frames, there are V, G and Q, and one sweep over them for each iteration.
 
+All but the last iterations are done in single precision, whatever the input's: each factorises V anew, less
+what is clipped, so rounding is not handed on but in Y, which it changes by a hundredth of a step.
+
 Only singular values above 1 / mu matter, few at first. They come from a subspace that is kept from one
 iteration to the next (it hardly turns), and widened by random directions as the rank grows (Halko, Martinsson
 & Tropp 2011).
@@ -39,8 +42,12 @@ _NARROW = 1 / 8
 _FAINT = 1e-7
 # A thin factorisation of nearly everything costs more than that of everything.
 _NEARLY_ALL = 0.75
-# What a block of frames and its temporaries may have, to stay in the cache.
-_BLOCK = 2**16
+# What a block of frames and its temporaries may have, to stay in the cache; and one that is multiplied out,
+# since its other factor is read for each.
+_BLOCK, _PRODUCT = 2**15, 2**18
+# Single precision will do down to this residual, of which its rounding is a hundredth; and until mu is this
+# many times the inverse of the largest singular value, as 1 / mu must be above rounding, too.
+_ROUGH, _STEEP = 1e-5, 1e6
 
 
 class LowRank(NamedTuple):
@@ -91,57 +98,96 @@ def pursue(
     `report` is told the number of iterations and the residual, and ends them by returning True.
     """
     xp = _backend.namespace(V)
-    largest, tol = _largest_singular_value(V), tolerance_of(task.tol, V)
-    norm = _norm([xp.sum(V * V, dtype=xp.float64)])
+    tol = tolerance_of(task.tol, V)
+    largest = _largest_singular_value(V)
     mu = _MU / largest
     dual = max(largest, _backend.scalar(xp.max(V / thresholds)))
-    multiplier = V / (mu * dual)
-    G = _clip(V + multiplier, thresholds / mu)
+    single, costs = (xp.astype(array, xp.float32, copy=False) for array in (V, thresholds))
+    parts = _Parts(single, costs, mu, dual)
     subspace = _Subspace(V, task)
     residuals: list[float] = []
     while True:
-        low_rank = subspace.soften(G, 1 / mu)
+        low_rank = subspace.soften(parts.G, 1 / mu)
         before, mu = mu, RHO * mu
-        limit = thresholds / mu
-        squares = []
-        for part in _blocks(V):
-            L = low_rank.rows(part)
-            left = G[part, :] - L
-            missing = left - multiplier[part, :]
-            squares.append(xp.sum(missing * missing, dtype=xp.float64))
-            left *= before / mu
-            multiplier[part, :] = left
-            left += V[part, :]
-            left -= L
-            L += _clip(left, limit)
-            G[part, :] = L
-        residuals.append(_norm(squares) / norm)
+        residuals.append(parts.go_on(low_rank, before, mu))
         # After the first iteration, L + S may happen to be V, as for a constant, and more than least.
         ended = len(residuals) == task.n_iter or (residuals[-1] <= tol and len(residuals) > 1)
         if (report is not None and report(len(residuals), residuals[-1])) or ended:
-            return low_rank, _sparse(V, G, multiplier), tuple(residuals)
+            parts.refine(V, thresholds)
+            return LowRank(*(xp.astype(side, V.dtype) for side in low_rank)), parts.sparse(), tuple(residuals)
+        if residuals[-1] <= _ROUGH or mu * largest >= _STEEP:
+            parts.refine(V, thresholds)
+            subspace.refine(V.dtype)
 
 
-def _sparse(V: Array, G: Array, multiplier: Array) -> Array:
-    """Return what shrinking makes of the rest, in the place of G: what G has of it is what clipping keeps."""
-    for part in _blocks(V):
-        # V - L + Q - clip(V - L + Q), and G = L + clip(V - L + Q).
-        G[part, :] = V[part, :] + multiplier[part, :] - G[part, :]
-    return G
+class _Parts:
+    """V, what is factorised next, and the multiplier over mu."""
+
+    def __init__(self, V: Array, thresholds: Array, mu: float, dual: float) -> None:
+        self._V, self._thresholds = V, thresholds
+        self._norm = _norm([_energy(V[part, :]) for part in _blocks(V, _BLOCK)])
+        self._multiplier = V / (mu * dual)
+        self.G = _clip(V + self._multiplier, thresholds / mu)
+
+    def refine(self, V: Array, thresholds: Array) -> None:
+        """Go on in the precision of V, which is what was given, or better than that."""
+        if V.dtype != self._V.dtype:
+            self._V, self._thresholds = V, thresholds
+            xp = _backend.namespace(V)
+            self.G = xp.astype(self.G, V.dtype)
+            self._multiplier = xp.astype(self._multiplier, V.dtype)
+
+    def go_on(self, low_rank: LowRank, before: float, mu: float) -> float:
+        """Take the low-rank part, prepare the next factorisation, and return the residual."""
+        limit = self._thresholds / mu
+        squares = []
+        for wide in _blocks(self._V, _PRODUCT):
+            whole = low_rank.rows(wide)
+            for part in _blocks(whole, _BLOCK):
+                L, V, G, Q = (
+                    array[part, :]
+                    for array in (whole, self._V[wide, :], self.G[wide, :], self._multiplier[wide, :])
+                )
+                # What the factorisation leaves; then what is missing, of either sign.
+                G -= L
+                Q -= G
+                squares.append(_energy(Q))
+                G *= before / mu
+                Q[:, :] = G
+                G += V
+                G -= L
+                L += _clip(G, limit)
+                G[:, :] = L
+        return _norm(squares) / self._norm
+
+    def sparse(self) -> Array:
+        """Return what shrinking makes of the rest, in the place of G, which has what clipping keeps of it."""
+        for part in _blocks(self._V, _BLOCK):
+            # V - L + Q - clip(V - L + Q), and G = L + clip(V - L + Q).
+            self.G[part, :] = self._V[part, :] + self._multiplier[part, :] - self.G[part, :]
+        return self.G
 
 
 def _clip(values: Array, limit: Array) -> Array:
-    xp = _backend.namespace(values)
-    clipped: Array = xp.minimum(xp.maximum(values, -limit), limit)
+    clipped: Array = _backend.namespace(values).clip(values, -limit, limit)
     return clipped
 
 
-def _blocks(V: Array) -> Iterator[slice]:
-    """Yield runs of frames; on a device one, since there is no cache to stay in."""
+def _blocks(V: Array, size: int) -> Iterator[slice]:
+    """Yield runs of frames of so many numbers; on a device one, since there is no cache to stay in."""
     n_frames, n_freqs = V.shape
-    step = max(1, _BLOCK // n_freqs) if _backend.is_numpy(V) else n_frames
+    step = max(1, size // n_freqs) if _backend.is_numpy(V) else n_frames
     for first in range(0, n_frames, step):
         yield slice(first, min(first + step, n_frames))
+
+
+def _energy(values: Array) -> Array:
+    """Return the sum of squares of a block, which is small enough to add up in its own precision."""
+    xp = _backend.namespace(values)
+    if not _backend.is_numpy(values):
+        return xp.sum(values * values, dtype=xp.float64)  # type: ignore[no-any-return]
+    flat = xp.reshape(values, (-1,))
+    return xp.asarray(flat @ flat, dtype=xp.float64)  # type: ignore[no-any-return]
 
 
 def _norm(squares: list[Array]) -> float:
@@ -176,6 +222,11 @@ class _Subspace:
         self._of_frames = False
         self._rank = 0
         self._rng = np.random.default_rng(task.seed)
+
+    def refine(self, dtype: object) -> None:
+        """Go on in another precision."""
+        if self._basis is not None:
+            self._basis = self._xp.astype(self._basis, dtype)
 
     def soften(self, G: Array, by: float) -> LowRank:
         """Return G with singular values lowered by `by`, and without those below it."""

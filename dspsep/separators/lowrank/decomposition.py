@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
@@ -12,13 +13,16 @@ from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.separators.lowrank._core import LowRank, Pursuit, pursue
 
-__all__ = ["check_solver", "checked_weights", "pursue_scaled", "rpca"]
+__all__ = ["check_solver", "check_sparsity", "checked_weights", "pursue_scaled", "rpca", "sparsity_for"]
+
+# What is of low rank itself, a constant above all, would be cheap as either part: recovery needs a k near 1.
+_BALANCED = 0.5, 2.0
 
 
 def rpca(
     V: Array,
     *,
-    sparsity: float = 1.0,
+    sparsity: float | Literal["auto"] = 1.0,
     weights: Array | None = None,
     max_rank: int | None = None,
     n_iter: int = 100,
@@ -32,8 +36,10 @@ def rpca(
     ----------
     V : array of shape (n_freqs, n_frames)
         Magnitudes: finite and not negative. Never changed.
-    sparsity : float, default=1.0
+    sparsity : float or "auto", default=1.0
         The paper's k: an entry of S costs ``sparsity / sqrt(max(V.shape))``, a singular value of L costs 1.
+        ``"auto"`` is the k with which a V that is all S would cost what a V that is all L does, but from 1/2
+        to 2.
     weights : array of shape (n_freqs,), optional
         What an entry of each row costs, as a multiple of that. Above 0.
     max_rank : int, optional
@@ -77,7 +83,8 @@ def rpca(
     (True, True)
     """
     V = _backend.real_floating("V", V)
-    check_solver(sparsity, max_rank, n_iter, tol, seed)
+    check_sparsity(sparsity)
+    check_solver(max_rank, n_iter, tol, seed)
     if V.ndim != 2 or 0 in V.shape:
         raise InputError("V", "of shape (n_freqs, n_frames)", f"{tuple(V.shape)}")
     if weights is not None:
@@ -85,7 +92,8 @@ def rpca(
     xp = _backend.namespace(V)
     task = Pursuit(max_rank=max_rank, n_iter=n_iter, tol=tol, seed=seed)
     report = None if callback is None else lambda *told: bool(callback(*told))
-    frames, S, residuals = pursue_scaled(xp.permute_dims(V, (1, 0)), sparsity, weights, task, report)
+    V = xp.permute_dims(V, (1, 0))
+    frames, S, residuals = pursue_scaled(V, sparsity_for(V, sparsity), weights, task, report)
     return xp.permute_dims(frames.left @ frames.right, (1, 0)), xp.permute_dims(S, (1, 0)), residuals
 
 
@@ -98,7 +106,7 @@ def pursue_scaled(
 ) -> tuple[LowRank, Array, tuple[float, ...]]:
     """Return what `pursue` does of frame-major magnitudes of any size; of silence, nothing."""
     xp = _backend.namespace(V)
-    lowest, largest = _backend.to_host(xp.stack([xp.min(V), xp.max(V)])).tolist()
+    lowest, largest = _range(V)
     if not (lowest >= 0 and largest < math.inf):
         raise InputError("V", "finite and not negative", f"values from {lowest:g} to {largest:g}")
     if largest < float(xp.finfo(V.dtype).smallest_normal):
@@ -109,15 +117,53 @@ def pursue_scaled(
     thresholds = np.ones(1) if weights is None else weights
     thresholds = thresholds * (sparsity / math.sqrt(max(V.shape)))
     thresholds = xp.astype(_backend.asarray_like(np.asarray(thresholds), V), V.dtype)
-    # By a power of two, which rounds nothing: the largest lies between 1/2 and 1.
-    scale = 2.0 ** -math.frexp(largest)[1]
+    scale = _scale(largest)
     low_rank, S, residuals = pursue(V * scale, thresholds, task, report)
     return LowRank(low_rank.left / scale, low_rank.right), S / scale, residuals
 
 
-def check_solver(sparsity: object, max_rank: object, n_iter: object, tol: object, seed: object) -> None:
+def sparsity_for(V: Array, sparsity: float | Literal["auto"]) -> float:
+    """Return the scale of the costs, taken from V (n_frames, n_freqs) if it is ``"auto"``.
+
+    With ``||V||_*`` the sum of singular values and ``||V||_1`` that of entries, ``L = V`` costs the former
+    and ``S = V`` costs ``k ||V||_1 / sqrt(max(F, T))``; k is where they meet.
+    """
+    if not isinstance(sparsity, str):
+        return sparsity
+    xp = _backend.namespace(V)
+    largest = _range(V)[1]
+    if not float(xp.finfo(V.dtype).smallest_normal) <= largest < math.inf:
+        # Of silence all are right; what is not finite is refused by others.
+        return 1.0
+    exact = xp.astype(V * _scale(largest), xp.float64)
+    across = xp.permute_dims(exact, (1, 0))
+    squares = xp.linalg.eigvalsh(across @ exact if V.shape[1] <= V.shape[0] else exact @ across)
+    nuclear = xp.sum(xp.sqrt(xp.maximum(squares, xp.zeros_like(squares))))
+    balanced = _backend.scalar(nuclear / xp.sum(exact)) * math.sqrt(max(V.shape))
+    return min(max(balanced, _BALANCED[0]), _BALANCED[1])
+
+
+def _range(V: Array) -> tuple[float, float]:
+    xp = _backend.namespace(V)
+    lowest, largest = _backend.to_host(xp.stack([xp.min(V), xp.max(V)])).tolist()
+    return lowest, largest
+
+
+def _scale(largest: float) -> float:
+    """Return a power of two, which rounds nothing, that brings the largest between 1/2 and 1."""
+    return float(2.0 ** -math.frexp(largest)[1])
+
+
+def check_sparsity(sparsity: object) -> None:
+    """Refuse a scale of the costs out of range."""
+    if isinstance(sparsity, str):
+        _checks.choice("sparsity", sparsity, ("auto",))
+    else:
+        _checks.number("sparsity", sparsity, minimum=1e-3, maximum=1e3)
+
+
+def check_solver(max_rank: object, n_iter: object, tol: object, seed: object) -> None:
     """Refuse settings out of range."""
-    _checks.number("sparsity", sparsity, minimum=1e-3, maximum=1e3)
     if max_rank is not None:
         _checks.integer("max_rank", max_rank, minimum=1)
     _checks.integer("n_iter", n_iter, minimum=1, maximum=1000)

@@ -70,6 +70,7 @@ class FT2D(BackgroundSeparator):
     --------
     ft2d : The algorithm as a function of a spectrogram alone.
     RPCA : Repetition as low rank.
+    REPET : Repetition as a period.
 
     Notes
     -----

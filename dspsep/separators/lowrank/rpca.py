@@ -8,13 +8,15 @@ With V the magnitudes of a mixture, find
 ||L||_* being the sum of singular values (Huang et al. 2012; `_core.py` has the solver). Accompaniment that
 says few things again and again has few singular values; a voice is loud in few bins. The foreground gets
 
-    M = |S|^2 / (|S|^2 + (g |L|)^2),        or 1 where |S| > g |L|
+    M = |S|^p / (|S|^p + (g |L|)^p),        or 1 where |S| > g |L|
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal, final
+
+import numpy as np
 
 from dspsep import _backend, _checks
 from dspsep._frozen_array import FrozenArray
@@ -24,12 +26,20 @@ from dspsep.masks import hard_mask, soft_mask
 from dspsep.progress import Callback, Progress
 from dspsep.separators._background import BackgroundModel, BackgroundSeparator
 from dspsep.separators.lowrank._core import Pursuit
-from dspsep.separators.lowrank.decomposition import check_solver, checked_weights, pursue_scaled
+from dspsep.separators.lowrank.decomposition import (
+    check_solver,
+    check_sparsity,
+    checked_weights,
+    pursue_scaled,
+    sparsity_for,
+)
 from dspsep.stft import Spectrogram
 
 __all__ = ["RPCA", "RPCAModel"]
 
 _MASKS = ("soft", "binary")
+# Where voices are, in hertz; beyond, the foreground costs more by the square of the ratio. Nothing is lower.
+_VOICE, _LOWEST = (200.0, 5000.0), 20.0
 
 
 @final
@@ -46,14 +56,17 @@ class RPCA(BackgroundSeparator):
     cutoff_hertz : float or None, default=100.0
         What is centred at this frequency or below is background, where no voice reaches. None for no such
         rule.
-    sparsity : float, default=1.0
+    sparsity : float or "auto", default=1.0
         The paper's k: what a bin of the foreground costs, 1 being what recovers both parts in theory. More
-        puts less into the foreground.
-    weights : array of shape (n_freqs,), optional
-        What it costs at each frequency, as a multiple of that: low where the foreground is known to be. By
-        default 1 everywhere.
+        puts less into the foreground. ``"auto"`` takes it from the signal: see `rpca`.
+    weights : "voice", array of shape (n_freqs,) or None, default="voice"
+        What it costs at each frequency, as a multiple of that: low where the foreground is known to be. For
+        voices it is 1 from 200 Hz to 5 kHz, and four times more with each octave beyond. None is 1
+        everywhere, as in the paper.
     mask : {"soft", "binary"}, default="soft"
-        Whether a bin is shared in the ratio of energies, or goes to the larger part.
+        Whether a bin is shared, or goes to the larger part, as in the paper.
+    power : float, default=1.0
+        Of the soft masks: above 0; 1 shares in the ratio of magnitudes, 2 of energies.
     gain : float, default=1.0
         By how much the foreground must exceed the background to get a bin, or half of it.
     max_rank : int or None, default=256
@@ -74,6 +87,7 @@ class RPCA(BackgroundSeparator):
     --------
     rpca : The algorithm as a function of a spectrogram alone.
     FT2D : Repetition as peaks of a two-dimensional Fourier transform.
+    REPETSim : Repetition as frames that are alike.
 
     Notes
     -----
@@ -81,11 +95,12 @@ class RPCA(BackgroundSeparator):
     square, and share the mask: panning stays, `sparsity` means what it means for one channel, and the work
     does not grow with their number.
 
-    Deviations from the paper: soft masks by default; the background has a limited rank, since beyond some
-    hundred singular values it has next to no energy, but most of the work; singular vectors come from a
-    subspace that is kept from one iteration to the next, and not from a new factorisation each time. No scale
-    is chosen from the signal: which `sparsity` is best differs from song to song, and nothing in a mixture is
-    known to tell it.
+    Deviations from the paper, whose settings are ``weights=None, mask="binary", max_rank=None``: soft masks
+    and weights by default; the background has a limited rank, since beyond some hundred singular values it
+    has next to no energy, but most of the work; singular vectors come from a subspace that is kept from one
+    iteration to the next, and not from a new factorisation each time. Weights of frequencies are those of
+    Jeong & Lee (2017), but drawn by hand, where they learn them. To take the sparsity from the signal is a
+    rule of our own; in the mean it separates songs no better than 1.
 
     Cost: O(n_iter n_freqs n_frames rank). Peak memory beside the input and the sources: the spectrum, six
     real arrays of the size of one channel of it, and a few copies of the factors.
@@ -95,6 +110,9 @@ class RPCA(BackgroundSeparator):
     P.-S. Huang, S. D. Chen, P. Smaragdis, M. Hasegawa-Johnson, "Singing-voice separation from monaural
     recordings using robust principal component analysis", IEEE International Conference on Acoustics, Speech
     and Signal Processing (ICASSP), 2012, pp. 57-60. doi:10.1109/ICASSP.2012.6287816
+
+    I.-Y. Jeong, K. Lee, "Singing voice separation using RPCA with weighted l1-norm", Latent Variable Analysis
+    and Signal Separation (LVA/ICA), 2017. doi:10.1007/978-3-319-53547-0_52
 
     Z. Lin, M. Chen, Y. Ma, "The augmented Lagrange multiplier method for exact recovery of corrupted low-rank
     matrices", 2010. arXiv:1009.5055
@@ -112,9 +130,10 @@ class RPCA(BackgroundSeparator):
     (['background', 'foreground'], True)
     """
 
-    sparsity: float = 1.0
-    weights: FrozenArray | None = None
+    sparsity: float | Literal["auto"] = 1.0
+    weights: FrozenArray | Literal["voice"] | None = "voice"
     mask: Literal["soft", "binary"] = "soft"
+    power: float = 1.0
     gain: float = 1.0
     max_rank: int | None = 256
     n_iter: int = 100
@@ -123,14 +142,18 @@ class RPCA(BackgroundSeparator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("sparsity", "mask", "gain", "max_rank", "n_iter", "tol", "seed"):
+        for name in ("sparsity", "mask", "power", "gain", "max_rank", "n_iter", "tol", "seed"):
             object.__setattr__(self, name, _checks.plain(getattr(self, name)))
-        check_solver(self.sparsity, self.max_rank, self.n_iter, self.tol, self.seed)
-        _check_mask(self.mask, self.gain)
-        for name in ("sparsity", "gain", "tol"):
+        check_sparsity(self.sparsity)
+        check_solver(self.max_rank, self.n_iter, self.tol, self.seed)
+        _check_mask(self.mask, self.power, self.gain)
+        for name in ("sparsity", "power", "gain", "tol"):
             # Whole numbers become floats, so that equal settings print and are stored alike.
-            object.__setattr__(self, name, float(getattr(self, name)))
-        if self.weights is not None:
+            if not isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, float(getattr(self, name)))
+        if isinstance(self.weights, str):
+            _checks.choice("weights", self.weights, ("voice",))
+        elif self.weights is not None:
             values = self.weights.values if isinstance(self.weights, FrozenArray) else self.weights
             object.__setattr__(self, "weights", FrozenArray(checked_weights(values, self.stft.n_freqs)))
 
@@ -156,17 +179,21 @@ class RPCA(BackgroundSeparator):
             If there are weights for another number of bins.
         """
         V = _of_all_channels(spectrogram)
-        if self.weights is not None:
-            checked_weights(self.weights.values, spectrogram.n_freqs)
+        weights = None
+        if isinstance(self.weights, str):
+            weights = _of_voices(spectrogram)
+        elif self.weights is not None:
+            weights = checked_weights(self.weights.values, spectrogram.n_freqs)
 
         def report(iteration: int, residual: float) -> bool:
             told = Progress(stage="fit", iteration=iteration, n_iterations=self.n_iter, loss=residual)
             return callback is not None and bool(callback(told))
 
+        sparsity = sparsity_for(V, self.sparsity)
         low_rank, _, residuals = pursue_scaled(
             V,
-            self.sparsity,
-            None if self.weights is None else self.weights.values,
+            sparsity,
+            weights,
             Pursuit(max_rank=self.max_rank, n_iter=self.n_iter, tol=self.tol, seed=self.seed),
             report,
         )
@@ -175,7 +202,9 @@ class RPCA(BackgroundSeparator):
             spectra=xp.permute_dims(low_rank.right, (1, 0)),
             activations=xp.permute_dims(low_rank.left, (1, 0)),
             residuals=residuals,
+            sparsity=sparsity,
             mask=self.mask,
+            power=self.power,
             gain=self.gain,
             cutoff_hertz=self.cutoff_hertz,
         )
@@ -196,8 +225,12 @@ class RPCAModel(BackgroundModel):
         How much of each is in every frame.
     residuals : tuple of float
         The norm of V - L - S over that of V, after each iteration.
+    sparsity : float
+        What it was, or was taken from the signal.
     mask : {"soft", "binary"}
         Whether bins are shared.
+    power : float
+        Of soft masks.
     gain : float
         What the background is multiplied by before the parts are compared.
     """
@@ -205,13 +238,16 @@ class RPCAModel(BackgroundModel):
     spectra: Array
     activations: Array
     residuals: tuple[float, ...] = field(repr=False)
+    sparsity: float
     mask: str
+    power: float
     gain: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
         # A model may come from a file.
-        _check_mask(self.mask, self.gain)
+        _checks.number("sparsity", self.sparsity, minimum=1e-3, maximum=1e3)
+        _check_mask(self.mask, self.power, self.gain)
         spectra, activations = (
             _backend.real_floating(name, getattr(self, name)) for name in ("spectra", "activations")
         )
@@ -270,7 +306,7 @@ class RPCAModel(BackgroundModel):
         S = xp.abs(V - L)
         L = xp.abs(L)
         if self.mask == "soft":
-            foreground = soft_mask(S, L, power=2, margin=self.gain, tie=0)
+            foreground = soft_mask(S, L, power=self.power, margin=self.gain, tie=0)
         else:
             foreground = hard_mask(S, L, margin=self.gain)
         # What is silent is background.
@@ -286,6 +322,15 @@ def _of_all_channels(spectrogram: Spectrogram) -> Array:
     return xp.permute_dims(V[0, :, :], (1, 0))  # type: ignore[no-any-return]
 
 
-def _check_mask(mask: object, gain: object) -> None:
+def _of_voices(spectrogram: Spectrogram) -> Array:
+    """Return what the foreground costs at each frequency if it is a voice."""
+    spacing = spectrogram.sample_rate / spectrogram.stft.n_fft
+    hertz = np.maximum(np.arange(spectrogram.n_freqs) * spacing, _LOWEST)
+    weights: Array = np.maximum(np.maximum(_VOICE[0] / hertz, hertz / _VOICE[1]), 1.0) ** 2
+    return weights
+
+
+def _check_mask(mask: object, power: object, gain: object) -> None:
     _checks.choice("mask", mask, _MASKS)
+    _checks.number("power", power, minimum=0, above=True, maximum=_checks.MAX_POWER)
     _checks.number("gain", gain, minimum=0, above=True, maximum=_checks.MAX_MARGIN)
