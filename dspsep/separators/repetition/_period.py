@@ -20,7 +20,7 @@ from scipy import fft
 from dspsep import _backend
 from dspsep._typing import Array
 
-__all__ = ["LEAST_PERIODS", "beat_spectrum", "repeating_period"]
+__all__ = ["LEAST_PERIODS", "beat_spectrum", "repeating_period", "repeating_periods"]
 
 # Values that are transformed at a time, in double precision.
 _BLOCK = 2**20
@@ -87,14 +87,26 @@ def repeating_period(spectrum: Any, shortest: int, longest: int) -> int:
 
     From `shortest` to `longest` frames; the shortest if nothing repeats.
     """
+    return repeating_periods(spectrum, shortest, longest, 1)[0]
+
+
+def repeating_periods(spectrum: Any, shortest: int, longest: int, n: int) -> list[int]:
+    """Return so many periods, or fewer if fewer stand out: that of `repeating_period`, and the next best."""
     stand_out = _prominences(np.asarray(spectrum, np.float64), shortest, longest)
     best = float(stand_out.max())
     if not best > 0:
-        return shortest
+        return [shortest]
     # The first that is nearly the best; of those that the slack of multiples makes alike, the highest lag.
     first = shortest + int(np.argmax(stand_out >= _NEARLY * best))
     last = min(first + 2 * _SLACK, longest)
-    return first + int(np.argmax(spectrum[first : last + 1]))
+    periods = [first + int(np.argmax(spectrum[first : last + 1]))]
+    while len(periods) < n:
+        near = periods[-1] - shortest
+        stand_out[max(0, near - 2 * _SLACK) : near + 2 * _SLACK + 1] = 0
+        if not stand_out.max() > 0:
+            break
+        periods.append(shortest + int(np.argmax(stand_out)))
+    return periods
 
 
 def _prominences(spectrum: Any, shortest: int, longest: int) -> Any:
