@@ -72,8 +72,9 @@ def beat_spectrum(V: Array) -> Array:
     total = xp.zeros((length // 2 + 1,), dtype=xp.float64, device=V.device)
     step = max(1, _BLOCK // length)
     highest = float(_backend.scalar(xp.max(frames))) or 1.0
-    for start in range(0, int(frames.shape[1]), step):
-        part = xp.astype(frames[:, start : start + step, :], xp.float64) / highest
+    n_freqs = int(frames.shape[1])
+    for start in range(0, n_freqs, step):
+        part = xp.astype(frames[:, start : min(start + step, n_freqs), :], xp.float64) / highest
         spectra = xp.fft.rfft(xp.mean(part * part, axis=0), n=length, axis=-1)
         total += xp.sum(xp.real(spectra) ** 2 + xp.imag(spectra) ** 2, axis=0)
     correlation = xp.real(xp.fft.irfft(xp.astype(total, xp.complex128), n=length))[:n_frames]
