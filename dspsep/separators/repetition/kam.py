@@ -109,7 +109,7 @@ class KAM(SpectralSeparator):
     US patent 9,093,056 concerns REPET.
 
     Cost: O(n_iter n_freqs n_frames) for each kernel. Peak memory beside the input and the sources: the
-    spectrum, and a real array of one channel of it for each kernel, and six more.
+    spectrum, and real arrays of the size of one channel of it: one for each kernel, and seven more.
 
     References
     ----------
