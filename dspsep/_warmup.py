@@ -139,8 +139,7 @@ def _use_everything(dtype: np.dtype[Any]) -> None:
         frames = values.transpose(0, 2, 1)
         for length in _LISTS:
             kernels_for(frames).median_of_frames(frames, np.zeros((2, length), np.int64))
-    # The horizontal kernel of KAM is longer than this audio, and as many frames are needed as there are medians
-    # at once.
+    # The horizontal kernel of KAM is longer than this audio, and a network gives 64 such medians at once.
     notes = random.uniform(size=(1, 64, 64)).astype(dtype)
     for rate in _SAMPLE_RATES:
         Horizontal(seconds=1.0).counted(STFT(), rate).medians(notes)
