@@ -277,6 +277,16 @@ def test_channels_have_masks_in_common():
         np.testing.assert_allclose(two[name][1], -0.5 * one[name], atol=1e-10)
 
 
+def test_channels_count_by_their_powers():
+    spectrogram = SMALL.forward(np.stack([noise(2 * RATE), 3 * noise(2 * RATE, "float64")[::-1]]), RATE)
+    model = STREAMING.fit(spectrogram)
+    kernels = [parts for _, parts in model.sources]
+    root = np.sqrt(np.mean(spectrogram.magnitude() ** 2, axis=0))
+    for mask, expected in zip(model.iter_masks(spectrogram), kam(root, kernels, n_iter=3), strict=True):
+        assert mask.shape[0] == 1
+        np.testing.assert_allclose(mask[0], expected, atol=1e-6)
+
+
 @pytest.mark.core
 def test_rounds_are_told_of_and_can_be_ended():
     audio = noise(2 * RATE)
