@@ -289,13 +289,9 @@ class KAMModel(MaskModel):
 
     @property
     def periods(self) -> tuple[int, ...]:
-        """The periods of the periodic kernels, in frames."""
+        """The periods of the periodic kernels, in frames; 0 if one is not known."""
         kernels = (kernel for _, parts in self.sources for kernel in parts)
-        return tuple(
-            kernel.period_frames
-            for kernel in kernels
-            if isinstance(kernel, Periodic) and kernel.period_frames is not None
-        )
+        return tuple(kernel.period_frames or 0 for kernel in kernels if isinstance(kernel, Periodic))
 
     def iter_masks(self, spectrogram: Spectrogram) -> Iterator[Array]:
         """Yield the masks: as many rounds again as the separation took.
