@@ -55,7 +55,9 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.repetition._period import beat_spectrum
     from dspsep.separators.repetition.adaptive import AdaptiveREPET, AdaptiveREPETModel
     from dspsep.separators.repetition.extended import REPETExtended, REPETExtendedModel
+    from dspsep.separators.repetition.kam import KAM, KAMModel, kam
     from dspsep.separators.repetition.nearest import NearestNeighborMedian, NearestNeighborMedianModel
+    from dspsep.separators.repetition.proximity import Cross, Horizontal, Pattern, Periodic, Vertical
     from dspsep.separators.repetition.repet import REPET, REPETModel
     from dspsep.separators.repetition.similarity import REPETSim, REPETSimModel
     from dspsep.sources import Provenance, Sources
@@ -65,6 +67,7 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
 __all__ = [
     "FT2D",
     "HPSS",
+    "KAM",
     "NMF",
     "NMFD",
     "REPET",
@@ -74,6 +77,7 @@ __all__ = [
     "AdaptiveREPETModel",
     "BackendError",
     "CascadedHPSS",
+    "Cross",
     "DspsepError",
     "DspsepWarning",
     "FT2DModel",
@@ -81,9 +85,11 @@ __all__ = [
     "HPSSModel",
     "HighLowPass",
     "HighLowPassModel",
+    "Horizontal",
     "InputError",
     "IterativeHPSS",
     "IterativeHPSSModel",
+    "KAMModel",
     "MaskModel",
     "MixtureAsEstimate",
     "Model",
@@ -94,6 +100,8 @@ __all__ = [
     "Note",
     "OnlineNMF",
     "OnlineNMFModel",
+    "Pattern",
+    "Periodic",
     "Pipeline",
     "Progress",
     "Provenance",
@@ -117,6 +125,7 @@ __all__ = [
     "SupervisedNMF",
     "Templates",
     "TwoStageHPSS",
+    "Vertical",
     "WarmupReport",
     "__version__",
     "beat_spectrum",
@@ -128,6 +137,7 @@ __all__ = [
     "get_num_threads",
     "hpss_masks",
     "iterative_hpss",
+    "kam",
     "learn_templates",
     "load",
     "load_model",

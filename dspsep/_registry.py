@@ -101,6 +101,12 @@ METHODS: dict[str, Method] = {
         summary="A background whose frames are like some others, wherever those are, and what is not",
         source_names=("background", "foreground"),
     ),
+    "KAM": Method(
+        target="dspsep.separators.repetition.kam:KAM",
+        family="repetition",
+        summary="A voice and an accompaniment, or others, by kernels that say where each is alike",
+        source_names=("accompaniment", "vocals"),
+    ),
     "RPCA": Method(
         target="dspsep.separators.lowrank.rpca:RPCA",
         family="lowrank",
@@ -143,6 +149,7 @@ _MODELS: dict[str, str] = {
     "REPETModel": "dspsep.separators.repetition.repet:REPETModel",
     "REPETSimModel": "dspsep.separators.repetition.similarity:REPETSimModel",
     "NearestNeighborMedianModel": "dspsep.separators.repetition.nearest:NearestNeighborMedianModel",
+    "KAMModel": "dspsep.separators.repetition.kam:KAMModel",
     "NMFDModel": "dspsep.separators.nmf.nmfd:NMFDModel",
     "IterativeHPSSModel": "dspsep.separators.hpss.iterative:IterativeHPSSModel",
     "OnlineNMFModel": "dspsep.separators.nmf._online:OnlineNMFModel",
@@ -159,6 +166,15 @@ _SUPERVISED: dict[str, str] = {
     "SemiSupervisedNMF": "dspsep.separators.nmf.semi_supervised:SemiSupervisedNMF",
     "SupervisedNMF": "dspsep.separators.nmf.supervised:SupervisedNMF",
     "Templates": "dspsep.separators.nmf.templates:Templates",
+}
+
+#: What the sources of a `KAM` are alike in: settings, and no methods.
+_KERNELS: dict[str, str] = {
+    "Cross": "dspsep.separators.repetition.proximity:Cross",
+    "Horizontal": "dspsep.separators.repetition.proximity:Horizontal",
+    "Pattern": "dspsep.separators.repetition.proximity:Pattern",
+    "Periodic": "dspsep.separators.repetition.proximity:Periodic",
+    "Vertical": "dspsep.separators.repetition.proximity:Vertical",
 }
 
 #: Separators that cannot be made without the true sources, and so are no methods of the command line. They
@@ -178,6 +194,7 @@ _PUBLIC_TYPES: dict[str, str] = {
     **_COMPOSITIONS,
     **_MODELS,
     **_SUPERVISED,
+    **_KERNELS,
     "STFT": "dspsep.stft:STFT",
 }
 
@@ -210,6 +227,7 @@ PUBLIC: dict[str, str] = {
     "get_num_threads": "dspsep._parallel:get_num_threads",
     "hpss_masks": "dspsep.separators.hpss.median:hpss_masks",
     "iterative_hpss": "dspsep.separators.hpss.iterative:iterative_hpss",
+    "kam": "dspsep.separators.repetition.kam:kam",
     "learn_templates": "dspsep.separators.nmf.templates:learn_templates",
     "load": "dspsep.data.files:load",
     "load_model": "dspsep.model:load_model",

@@ -112,6 +112,7 @@ def _use_everything(dtype: np.dtype[Any]) -> None:
     from dspsep import masks
     from dspsep.kernels import kernels_for
     from dspsep.separators.hpss.median import hpss_masks
+    from dspsep.separators.repetition.proximity import Horizontal
     from dspsep.stft import STFT
 
     random = np.random.default_rng(0)
@@ -138,6 +139,10 @@ def _use_everything(dtype: np.dtype[Any]) -> None:
         frames = values.transpose(0, 2, 1)
         for length in _LISTS:
             kernels_for(frames).median_of_frames(frames, np.zeros((2, length), np.int64))
+    # The horizontal kernel of KAM is longer than this audio, and a network gives 64 such medians at once.
+    notes = random.uniform(size=(1, 64, 64)).astype(dtype)
+    for rate in _SAMPLE_RATES:
+        Horizontal(seconds=1.0).counted(STFT(), rate).medians(notes)
 
 
 def _channels(method: _registry.Method) -> list[int]:

@@ -9,22 +9,29 @@ import dspsep
 from dspsep import (
     FT2D,
     HPSS,
+    KAM,
     NMF,
     NMFD,
     RPCA,
     STFT,
     BackendError,
+    Cross,
+    Horizontal,
     InputError,
     OnlineNMF,
+    Pattern,
+    Periodic,
     Pipeline,
     Regroup,
     SemiSupervisedNMF,
     Sources,
     SupervisedNMF,
     Templates,
+    Vertical,
     _backend,
     ft2d,
     hpss_masks,
+    kam,
     rpca,
 )
 from dspsep.kernels import generic, kernels_for
@@ -205,6 +212,32 @@ def test_low_rank_and_peaks(separator, most, exits):
     assert exits() <= most(len(getattr(expected.model, "residuals", ())))
     for name in sources:
         check_near(sources[name], expected[name], 1e-7)
+
+
+KERNELS = {
+    "one": [Periodic(), Periodic(period_seconds=0.05, n_repeats=None), Horizontal(frames=7)],
+    "two": [Cross(frames=3, bins=5), Pattern(values=np.eye(3)), Vertical(bins=5)],
+}
+
+
+@pytest.mark.parametrize("exponent", [1.0, 2.0, 1.3])
+def test_kernels(exponent, exits):
+    separator = KAM(stft=SMALL, sources=KERNELS, min_period_seconds=0.05, exponent=exponent, low="one")
+    audio = noise(3000, "float64", 2)
+    expected = separator.separate(audio, 8000)
+    sources = separator.separate(on_device(audio), 8000)
+    # The peak, that of the spectrogram twice, and the beat spectrum, which periods are read from.
+    assert exits() == 4
+    for name in sources:
+        check_near(sources[name], expected[name], 1e-7)
+
+
+def test_kernels_of_spectrograms(exits):
+    V = np.abs(noise(3000)).reshape(50, 60)
+    masks = kam(on_device(V), KERNELS["two"])
+    assert exits() == 2
+    for mask, expected in zip(masks, kam(V, KERNELS["two"]), strict=True):
+        check_near(mask, expected, 1e-10)
 
 
 def test_low_rank_and_peaks_of_spectrograms(exits):

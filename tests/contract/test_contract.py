@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from dspsep import _registry
@@ -20,7 +21,9 @@ from dspsep.separators.nmf.nmfd import NMFD
 from dspsep.separators.nmf.online import OnlineNMF
 from dspsep.separators.repetition.adaptive import AdaptiveREPET
 from dspsep.separators.repetition.extended import REPETExtended
+from dspsep.separators.repetition.kam import KAM
 from dspsep.separators.repetition.nearest import NearestNeighborMedian
+from dspsep.separators.repetition.proximity import Cross, Horizontal, Pattern, Periodic, Vertical
 from dspsep.separators.repetition.repet import REPET
 from dspsep.separators.repetition.similarity import REPETSim
 from dspsep.stft import STFT
@@ -120,6 +123,23 @@ SEPARATORS = {
     ),
     "repet-sim-past": (
         REPETSim(stft=STFT(510, 170, "blackman"), distance_seconds=0.05, past_seconds=0.3),
+        {},
+    ),
+    "kam": (KAM(min_period_seconds=0.02), {}),
+    "kam-patterns": (
+        KAM(
+            stft=STFT(510, 170, "blackman"),
+            sources={
+                "notes": Horizontal(seconds=0.1),
+                "glides": [Pattern(values=np.eye(3)), Pattern(values=np.eye(3)[::-1])],
+                "loop": Periodic(period_seconds=0.05, n_repeats=3),
+                "rest": [Vertical(bins=17), Cross(frames=3, hertz=200.0)],
+            },
+            exponent=2.0,
+            n_iter=2,
+            cutoff_hertz=300.0,
+            low="loop",
+        ),
         {},
     ),
     "rpca": (RPCA(), {}),

@@ -20,7 +20,7 @@ from scipy import fft
 from dspsep import _backend
 from dspsep._typing import Array
 
-__all__ = ["LEAST_PERIODS", "beat_spectrum", "repeating_period"]
+__all__ = ["LEAST_PERIODS", "beat_spectrum", "repeating_period", "repeating_periods"]
 
 # Values that are transformed at a time, in double precision.
 _BLOCK = 2**20
@@ -72,8 +72,9 @@ def beat_spectrum(V: Array) -> Array:
     total = xp.zeros((length // 2 + 1,), dtype=xp.float64, device=V.device)
     step = max(1, _BLOCK // length)
     highest = float(_backend.scalar(xp.max(frames))) or 1.0
-    for start in range(0, int(frames.shape[1]), step):
-        part = xp.astype(frames[:, start : start + step, :], xp.float64) / highest
+    n_freqs = int(frames.shape[1])
+    for start in range(0, n_freqs, step):
+        part = xp.astype(frames[:, start : min(start + step, n_freqs), :], xp.float64) / highest
         spectra = xp.fft.rfft(xp.mean(part * part, axis=0), n=length, axis=-1)
         total += xp.sum(xp.real(spectra) ** 2 + xp.imag(spectra) ** 2, axis=0)
     correlation = xp.real(xp.fft.irfft(xp.astype(total, xp.complex128), n=length))[:n_frames]
@@ -87,14 +88,26 @@ def repeating_period(spectrum: Any, shortest: int, longest: int) -> int:
 
     From `shortest` to `longest` frames; the shortest if nothing repeats.
     """
+    return repeating_periods(spectrum, shortest, longest, 1)[0]
+
+
+def repeating_periods(spectrum: Any, shortest: int, longest: int, n: int) -> list[int]:
+    """Return so many periods, or fewer if fewer stand out: that of `repeating_period`, and the next best."""
     stand_out = _prominences(np.asarray(spectrum, np.float64), shortest, longest)
     best = float(stand_out.max())
     if not best > 0:
-        return shortest
+        return [shortest]
     # The first that is nearly the best; of those that the slack of multiples makes alike, the highest lag.
     first = shortest + int(np.argmax(stand_out >= _NEARLY * best))
     last = min(first + 2 * _SLACK, longest)
-    return first + int(np.argmax(spectrum[first : last + 1]))
+    periods = [first + int(np.argmax(spectrum[first : last + 1]))]
+    while len(periods) < n:
+        near = periods[-1] - shortest
+        stand_out[max(0, near - 2 * _SLACK) : near + 2 * _SLACK + 1] = 0
+        if not stand_out.max() > 0:
+            break
+        periods.append(shortest + int(np.argmax(stand_out)))
+    return periods
 
 
 def _prominences(spectrum: Any, shortest: int, longest: int) -> Any:

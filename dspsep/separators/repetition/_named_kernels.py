@@ -1,0 +1,55 @@
+"""Settings that `KAM`, its model and its function have in common: kernels by name, rounds, the low source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from dspsep import _checks
+from dspsep.errors import InputError
+from dspsep.separators.repetition._proximity import ProximityKernel
+from dspsep.sources import check_source_name
+
+__all__ = ["Kernels", "NamedParts", "Parts", "check_low", "check_rounds", "named_parts", "parts_of"]
+
+Kernels: TypeAlias = ProximityKernel | Sequence[ProximityKernel]
+Parts: TypeAlias = tuple[ProximityKernel, ...]
+NamedParts: TypeAlias = tuple[tuple[str, Parts], ...]
+
+_LARGEST_EXPONENT = 4.0
+_MOST_ROUNDS = 1_000
+
+
+def named_parts(sources: Any) -> NamedParts:
+    """Return named kernels as pairs of a name and a tuple."""
+    remedy = "For example sources={'notes': Horizontal(seconds=0.3), 'strokes': Vertical(hertz=500.0)}."
+    try:
+        # Stored settings come back as pairs, which `dict` takes like a mapping.
+        named = dict(sources)
+    except (TypeError, ValueError):
+        raise InputError("sources", "a mapping from name to kernels", repr(sources)[:60], remedy) from None
+    if len(named) < 2:
+        raise InputError("sources", "two at least", f"{len(named)}", remedy)
+    return tuple(
+        (check_source_name(name), parts_of(f"source {name!r}", each)) for name, each in named.items()
+    )
+
+
+def parts_of(name: str, kernels: Any) -> Parts:
+    parts = (kernels,) if isinstance(kernels, ProximityKernel) else kernels
+    if not isinstance(parts, Sequence) or not parts or not all(isinstance(k, ProximityKernel) for k in parts):
+        raise InputError(name, "a kernel, or a list of kernels", repr(kernels)[:60])
+    return tuple(parts)
+
+
+def check_rounds(exponent: object, n_iter: object) -> None:
+    remedy = "1 shares bins by magnitude, 2 by power."
+    _checks.number("exponent", exponent, minimum=0, above=True, maximum=_LARGEST_EXPONENT, remedy=remedy)
+    _checks.integer("n_iter", n_iter, minimum=1, maximum=_MOST_ROUNDS)
+
+
+def check_low(cutoff_hertz: object, low: object, names: tuple[str, ...]) -> None:
+    if cutoff_hertz is not None:
+        _checks.number("cutoff_hertz", cutoff_hertz, minimum=0)
+    if low is not None and low not in names:
+        raise InputError("low", f"one of {', '.join(names)}", repr(low)[:60])
