@@ -30,13 +30,15 @@ from dspsep.streaming import Stream
 
 __all__ = ["REPETSim", "REPETSimModel"]
 
-# Values of the similarity matrix that exist at a time.
+# Values of the similarity matrix that exist at a time, and rows of it at least: the product reads all frames
+# once for a block, and of an hour some rows less would take four times as long.
 _BLOCK = 2**20
+_LEAST_ROWS = 128
 _MOST_NEIGHBORS = 1000
 # Frames of a stream that are masked at a time. What comes out does not depend on it.
 _AT_ONCE = 8
-# Bins of a spectrum above which it is not held in memory: some nine minutes of stereo by default.
-_LARGE = 10**8
+# Bins of a spectrum above which it is not held in memory: a minute of stereo by default.
+_LARGE = 10**7
 
 
 @final
@@ -149,7 +151,7 @@ class REPETSim(Repeating):
         n_frames = directions.shape[0]
         settings = self._in_frames(sample_rate, n_frames)
         lists = xp.empty((n_frames, settings[2]), dtype=xp.int32, device=directions.device)
-        step = max(1, _BLOCK // n_frames)
+        step = max(_LEAST_ROWS, _BLOCK // n_frames)
         for start in range(0, n_frames, step):
             block = slice(start, min(start + step, n_frames))
             lists[block, :] = xp.astype(similar_to(directions, block, *settings), xp.int32)
