@@ -37,9 +37,7 @@ def similar_to(
     # More alike than itself is nothing, even in silence.
     own = xp.arange(block.start, block.stop, device=directions.device)[:, None]
     within = similarity[:, block]
-    similarity[:, block] = xp.where(
-        own == xp.permute_dims(own, (1, 0)), xp.full_like(within, 2), within
-    )
+    similarity[:, block] = xp.where(own == xp.permute_dims(own, (1, 0)), xp.full_like(within, 2), within)
     if n_past is not None:
         every = xp.arange(directions.shape[0], device=directions.device)[None, :]
         seen = (every <= own) & (every >= own - n_past)

@@ -20,6 +20,7 @@ from dspsep._audio import Mixture
 from dspsep._typing import Array
 from dspsep.causal import CausalStream
 from dspsep.errors import InputError
+from dspsep.model import check_fits
 from dspsep.progress import Callback, Progress
 from dspsep.separators._background import n_bins_below
 from dspsep.separators.repetition._frames import PastLearner, magnitudes_of, separated
@@ -282,9 +283,7 @@ class REPETSimModel(RepetitionModel):
             If it has another number of frames.
         """
         n_frames = self.neighbors.shape[0]
-        if spectrogram.n_frames != n_frames:
-            remedy = "Fit the separator to this spectrogram."
-            raise InputError("spectrogram", f"of {n_frames} frames", f"{spectrogram.n_frames}", remedy)
+        check_fits(spectrogram, n_frames)
         neighbors = _backend.asarray_like(self.neighbors, spectrogram.values)
         xp = _backend.namespace(neighbors)
         return Repeats(neighbors, xp.arange(n_frames, device=neighbors.device))
