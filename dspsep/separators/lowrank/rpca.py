@@ -20,8 +20,8 @@ from dspsep import _backend, _checks
 from dspsep._frozen_array import FrozenArray
 from dspsep._typing import Array
 from dspsep.errors import InputError
-from dspsep.model import check_fits
 from dspsep.masks import hard_mask, soft_mask
+from dspsep.model import check_fits
 from dspsep.progress import Callback, Progress
 from dspsep.separators._background import BackgroundModel, BackgroundSeparator
 from dspsep.separators.lowrank._core import Pursuit
