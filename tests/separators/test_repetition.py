@@ -247,6 +247,16 @@ def test_long_mixtures_are_the_same(monkeypatch, n_channels):
         np.testing.assert_allclose(found[name], expected[name], atol=1e-6)
 
 
+def test_some_rows_are_compared_at_once_however_long_the_mixture(monkeypatch):
+    spectrogram = spectrogram_of(np.random.default_rng(0).exponential(size=(65, 500)))
+    separator = REPETSim(stft=SMALL)
+    expected = np.asarray(separator.fit(spectrogram).neighbors)
+    monkeypatch.setattr("dspsep.separators.repetition.similarity._BLOCK", 1)
+    told = []
+    np.testing.assert_array_equal(separator.fit(spectrogram, callback=told.append).neighbors, expected)
+    assert [progress.iteration for progress in told] == [128, 256, 384, 500]
+
+
 # --- the rule of low frequencies ---
 
 
