@@ -90,7 +90,8 @@ class REPETSim(Repeating):
 
     Cost: O(n_freqs n_frames**2), or with `past_seconds` O(n_freqs n_frames n_past). Peak memory beside the
     input and the sources: the spectrum, three real arrays of its size, and the lists of similar frames; of
-    long mixtures, the magnitudes of one channel and these lists.
+    mixtures of more than a minute, the magnitudes of one channel, these lists, and 128 rows of the matrix of
+    similarities. A stream holds the frames that it remembers twice, however long it runs.
 
     References
     ----------
