@@ -2,7 +2,8 @@
 
 And methods as others write them, for those whose own code does not run any more.
 
-Spectrogram-shaped arrays are frame-major here, (n_channels, n_frames, n_freqs), as the kernels take them.
+Spectrogram-shaped arrays are frame-major here, (n_channels, n_frames, n_freqs), as the kernels take them; but
+(n_channels, n_freqs, n_frames) in what is named after REPET, as librosa's transform returns them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,13 @@ __all__ = [
     "median_rows",
     "overlap_add_blocks",
     "overlap_add_frames",
+    "repet_adaptive",
+    "repet_alike",
+    "repet_alike_before",
+    "repet_beat_spectrum",
+    "repet_extended",
+    "repet_lists",
+    "repet_periodic",
     "rpca_full_svd",
     "soft_mask_squared",
 ]
@@ -183,3 +191,90 @@ def ft2d_as_images(spectrum: Array, neighbourhood: tuple[int, int]) -> Array:
     mask = np.minimum(np.abs(np.fft.ifft2(parts[0])), V) / V
     mask /= (mask + 1e-7).max()
     return np.stack([mask, 1 - mask])
+
+
+def repet_beat_spectrum(V: Array) -> Array:
+    """Return the autocorrelation of power over time, summed over frequency, by transforms of it all."""
+    n_frames = V.shape[-1]
+    power = np.mean(V**2, axis=0)
+    spectrum = np.sum(np.abs(np.fft.rfft(power, 2 * n_frames)) ** 2, axis=0)
+    beats: Array = np.fft.irfft(spectrum)[:n_frames] / np.arange(n_frames, 0, -1)
+    return beats
+
+
+def repet_periodic(V: Array, period: int) -> Array:
+    """Return the share of what repeats with a period: the median of stacked segments."""
+    n_whole, rest = divmod(V.shape[-1], period)
+    stacked = V[..., : n_whole * period].reshape(*V.shape[:-1], n_whole, period)
+    medians = np.median(stacked, axis=-2)
+    if rest:  # the first frames have one repeat more
+        last = V[..., None, n_whole * period :]
+        medians[..., :rest] = np.median(np.concatenate([stacked[..., :rest], last], axis=-2), axis=-2)
+    return _share(np.tile(medians, n_whole + 1)[..., : V.shape[-1]], V)
+
+
+def repet_extended(V: Array, segments: tuple[tuple[int, int], ...], periods: tuple[int, ...]) -> Array:
+    """Return the shares of segments, faded into one another by triangles."""
+    total, share = np.zeros(V.shape[-1], V.dtype), np.zeros_like(V)
+    for (start, stop), period in zip(segments, periods, strict=True):
+        place = np.arange(1, stop - start + 1)
+        triangle = np.minimum(place, place[::-1]).astype(V.dtype)
+        share[..., start:stop] += triangle * repet_periodic(V[..., start:stop], period)
+        total[start:stop] += triangle
+    return share / total
+
+
+def repet_adaptive(V: Array, periods: Array, order: int) -> Array:
+    """Return the share of what repeats with the period of each moment: a median for each frame."""
+    n_frames, half = V.shape[-1], order // 2
+    medians = np.empty_like(V)
+    for frame in range(n_frames):
+        near = frame + periods[frame] * np.arange(-half, half + 1)
+        near = near[(near >= 0) & (near < n_frames)]
+        medians[..., frame] = np.median(V[..., near], axis=-1)
+    return _share(medians, V)
+
+
+def repet_alike(V: Array, distance: int, most: int) -> list[Array]:
+    """Return which frames are like each, from a similarity matrix that is there as a whole."""
+    mean = V.mean(axis=0)
+    directions = mean / np.maximum(np.linalg.norm(mean, axis=0), np.finfo(V.dtype).tiny)
+    similarity = directions.T @ directions
+    np.fill_diagonal(similarity, 2)
+    return [_peaks(row, distance, most) for row in similarity]
+
+
+def repet_alike_before(V: Array, n_past: int, distance: int, most: int) -> list[Array]:
+    """Return which of the last frames are like each, frame after frame, as they come."""
+    lists = []
+    norms = np.maximum(np.linalg.norm(V.mean(axis=0), axis=0), np.finfo(V.dtype).tiny)
+    directions = np.ascontiguousarray((V.mean(axis=0) / norms).T)
+    for frame in range(V.shape[-1]):
+        first = max(0, frame - n_past)
+        row = directions[first : frame + 1] @ directions[frame]
+        row[-1] = 2
+        lists.append(first + _peaks(row, distance, most))
+    return lists
+
+
+def repet_lists(V: Array, lists: list[Array]) -> Array:
+    """Return the share of the median of the frames that are like each: one after the other."""
+    frames = np.ascontiguousarray(np.moveaxis(V, -1, 0))
+    medians = np.stack([np.median(frames[alike], axis=0) for alike in lists], axis=-1)
+    return _share(medians, V)
+
+
+def _peaks(row: Array, distance: int, most: int) -> Array:
+    """Return the highest of all that are higher than what is within a distance."""
+    from scipy import signal
+
+    between_walls = np.concatenate([[-1], row, [-1]])
+    peaks = signal.argrelmax(between_walls, order=max(1, distance))[0] - 1
+    highest: Array = peaks[np.argsort(-row[peaks], kind="stable")][:most]
+    return highest
+
+
+def _share(part: Array, V: Array) -> Array:
+    """Return min(part, V) / V, and nothing where V is 0."""
+    share: Array = np.minimum(part, V) / np.maximum(V, np.finfo(V.dtype).tiny)
+    return share

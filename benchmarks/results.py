@@ -16,6 +16,7 @@ from benchmarks.machine import machine, versions
 
 if TYPE_CHECKING:
     from benchmarks.bounds import BoundsResult
+    from benchmarks.quality import QualityResult
 
 __all__ = ["FOLDER", "ComparisonResult", "Growth", "Settings", "SuiteResult", "load", "measure", "store"]
 
@@ -153,7 +154,7 @@ def _load() -> float:
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0
 
 
-def store(result: SuiteResult | BoundsResult, folder: Path = FOLDER) -> Path:
+def store(result: SuiteResult | BoundsResult | QualityResult, folder: Path = FOLDER) -> Path:
     """Write a result to its file, whole or not at all."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{result.suite}.json"

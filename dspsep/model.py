@@ -11,7 +11,7 @@ from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.stft import Spectrogram
 
-__all__ = ["MaskModel", "Model", "load_model"]
+__all__ = ["MaskModel", "Model", "check_fits", "load_model"]
 
 
 class Model(ABC):
@@ -96,6 +96,29 @@ class MaskModel(Model):
         (['harmonic', 'percussive'], (1, 1025, 16))
         """
         return dict(zip(self.source_names, self.iter_masks(spectrogram), strict=True))
+
+
+def check_fits(
+    spectrogram: Spectrogram,
+    n_frames: int,
+    n_freqs: int | None = None,
+    *,
+    remedy: str = "Fit the separator to this spectrogram.",
+) -> None:
+    """Refuse a spectrogram of other frames, or other bins, than a model is of.
+
+    Raises
+    ------
+    InputError
+        If it has another number of either.
+    """
+    if n_freqs is None:
+        if spectrogram.n_frames != n_frames:
+            raise InputError("spectrogram", f"of {n_frames} frames", f"{spectrogram.n_frames}", remedy)
+    elif (spectrogram.n_freqs, spectrogram.n_frames) != (n_freqs, n_frames):
+        got = f"{spectrogram.n_freqs} bins and {spectrogram.n_frames} frames"
+        requirement = f"of {n_freqs} bins and {n_frames} frames, as the model is"
+        raise InputError("spectrogram", requirement, got, remedy)
 
 
 def load_model(path: str | Path) -> Model:

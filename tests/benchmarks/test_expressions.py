@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import expressions
-from dspsep import FT2D, STFT
+from dspsep import FT2D, REPET, STFT, AdaptiveREPET, REPETExtended, REPETSim, beat_spectrum
 from dspsep.kernels import generic
 
 
@@ -64,3 +64,50 @@ def test_masks_of_the_two_dimensional_transform():
     background, foreground = expressions.ft2d_as_images(spectrum, (1, 25))
     assert 0 <= background.min() < background.max() <= 1
     np.testing.assert_allclose(background + foreground, 1)
+
+
+SMALL = STFT(128, 64, "hamming")  # a hundred frames a second, and bins enough for a few below the cutoff
+
+
+@pytest.fixture(scope="module")
+def loops():
+    """A loop under noise, 13 s of two channels, as spectrogram and as magnitudes (2, 65, 1301)."""
+    rng = np.random.default_rng(0)
+    loop = np.tile(rng.standard_normal((2, 8320)), 10)  # 1.3 s
+    audio = loop + 0.3 * rng.standard_normal(loop.shape)
+    spectrogram = SMALL.forward(audio, 6400)
+    return spectrogram, np.ascontiguousarray(spectrogram.magnitude())
+
+
+def test_the_beat_spectrum_by_one_transform(loops):
+    np.testing.assert_allclose(expressions.repet_beat_spectrum(loops[1]), beat_spectrum(loops[1]), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [REPET, REPETExtended, AdaptiveREPET])
+def test_shares_of_periods(loops, kind):
+    spectrogram, V = loops
+    model = kind(stft=SMALL, cutoff_hertz=None).fit(spectrogram)
+    seconds = model.period if kind is REPET else model.periods
+    periods = np.rint(100 * np.atleast_1d(seconds)).astype(int)
+    assert set(periods) == {130}
+    if kind is REPET:
+        share = expressions.repet_periodic(V, periods[0])
+    elif kind is REPETExtended:
+        share = expressions.repet_extended(V, model.segments, tuple(periods))
+    else:
+        nearest = np.searchsorted((model.times[1:] + model.times[:-1]) / 2, spectrogram.times())
+        share = expressions.repet_adaptive(V, periods[nearest], model.order)
+    np.testing.assert_allclose(share, model.background(spectrogram), atol=1e-12)
+
+
+@pytest.mark.parametrize("past", [None, 3.0])
+def test_shares_of_what_is_alike(loops, past):
+    spectrogram, V = loops
+    model = REPETSim(stft=SMALL, past_seconds=past, n_neighbors=7).fit(spectrogram)
+    if past is None:
+        lists = expressions.repet_alike(V, 100, 7)
+    else:
+        lists = expressions.repet_alike_before(V, 300, 100, 7)
+    expected = [found[found >= 0].tolist() for found in np.asarray(model.neighbors)]
+    assert [found.tolist() for found in lists] == expected
+    np.testing.assert_allclose(expressions.repet_lists(V, lists), model.background(spectrogram), atol=1e-12)

@@ -16,6 +16,7 @@ from benchmarks.harness import Suite, Task, compare
 from benchmarks.inputs import Music, music
 from benchmarks.suites import SUITES, find_comparison
 from benchmarks.suites import imports as imports_suite
+from benchmarks.suites import repetition as repetition_suite
 from benchmarks.suites import threads as threads_suite
 from benchmarks.suites._levels import at_level, with_kernels
 from dspsep import get_num_threads
@@ -85,8 +86,9 @@ def test_a_song_file_is_the_music_at_half_its_level_and_goes_with_its_owner():
     assert not folder.exists()
 
 
-def test_blocks_give_what_the_whole_gives():
-    found = find_comparison("hpss-audio")
+@pytest.mark.parametrize("name", ["hpss-audio", "repet-sim-online"])
+def test_blocks_give_what_the_whole_gives(name):
+    found = find_comparison(name)
     whole, stream = found.contenders[:2]
     source = music(2.6)
     task = stream.prepare(source)
@@ -94,6 +96,23 @@ def test_blocks_give_what_the_whole_gives():
     parts = task.comparable(None)
     expected = whole.prepare(source)
     np.testing.assert_allclose(parts, expected.comparable(expected.call()), atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["repet", "repet-extended", "repet-adaptive", "repet-sim"])
+def test_repetition_is_the_same_in_plain_numpy(name):
+    found = find_comparison(name)
+    records = compare(found, found.make_input(1.0), rounds=1)
+    assert [record.contender for record in records] == ["dspsep", "plain NumPy"]
+    assert records[1].difference <= found.tolerance
+
+
+def test_long_music_repeats_not_to_the_bit():
+    samples, rate = repetition_suite.long_music(30.0)
+    loop, _ = music(30.0)
+    assert samples.shape == loop.shape
+    assert 0.5e-3 < np.std(samples - loop) < 2e-3
+    np.testing.assert_array_equal(samples, repetition_suite.long_music(30.0).samples)
+    assert repetition_suite.long_music(1.0).samples.shape[1] == 5 * rate
 
 
 def test_medians_are_compared_for_every_window_along_both_axes():

@@ -22,8 +22,8 @@ from dspsep import (
 from dspsep.data import scenes
 from dspsep.metrics import si_sdr
 from dspsep.separators.repetition._period import repeating_period
-from dspsep.separators.repetition.extended import segments_of, weights_of
-from dspsep.separators.repetition.repet import repeats_of_period
+from dspsep.separators.repetition.extended import weights_of
+from dspsep.separators.repetition.repet import repeats_of_period, segments_of
 from tests.cases import case_names, real_case
 from tests.test_stft import noise
 
@@ -78,16 +78,32 @@ def test_exact_periods(separator, rate):
         assert mask.min() > 1 - 1e-9
 
 
+@pytest.mark.parametrize("rate", [16000, 44100, 48000])
 @pytest.mark.parametrize("seconds", [0.3, 0.77, 1.0, 1.33, 1.9])
-def test_similar_frames_of_a_loop(seconds):
-    period = round(100 * seconds)
-    spectrogram = spectrogram_of(loop(period, 1200))
-    model = REPETSim(stft=SMALL).fit(spectrogram)
-    assert model.masks(spectrogram)["background"].mean() > 0.999
+def test_similar_frames_of_a_loop(seconds, rate):
+    """Frames every 10 ms, or nearly."""
+    stft = STFT(2 * (rate // 100), rate // 100, "hamming")
+    per_second = rate / stft.hop_length
+    spectrogram = spectrogram_of(loop(round(per_second * seconds), 1200, stft.n_freqs), stft, rate)
+    model = REPETSim(stft=stft).fit(spectrogram)
+    assert model.masks(spectrogram)["background"].mean() >= 0.999
     neighbors = np.asarray(model.neighbors)
     np.testing.assert_array_equal(neighbors[:, 0], np.arange(1200))  # each is most like itself
     gaps = np.diff(np.sort(np.where(neighbors < 0, 10**6 * np.arange(1, neighbors.shape[1] + 1), neighbors)))
-    assert gaps.min() > 100
+    assert gaps.min() > round(per_second)
+
+
+@pytest.mark.parametrize("rate", [16000, 44100, 48000])
+def test_of_a_longer_loop_most_frames_that_far_apart_are_no_repeats(rate):
+    stft = STFT(2 * (rate // 100), rate // 100, "hamming")
+    spectrogram = spectrogram_of(loop(510, 2040, stft.n_freqs), stft, rate)
+    model = REPETSim(stft=stft).fit(spectrogram)
+    neighbors = np.asarray(model.neighbors)
+    repeats = (neighbors - np.arange(2040)[:, None]) % 510 == 0
+    assert repeats[neighbors >= 0].mean() < 0.5
+    assert model.masks(spectrogram)["background"][:, 3:].mean() < 0.95  # above the cutoff
+    nearer = REPETSim(stft=stft, n_neighbors=4).fit(spectrogram).masks(spectrogram)["background"]
+    assert nearer.mean() >= 0.999  # the frame and its three repeats, and no others
 
 
 @pytest.mark.core
@@ -207,7 +223,8 @@ def test_streams_remember_no_more_than_the_past():
     for _ in range(40):
         stream.push(noise(500))
     learner = stream._learner
-    assert learner._V.shape[1] == 50
+    assert learner._stop - learner._first == 50
+    assert learner._V.shape[1] <= 2 * (50 + 8)  # and the batch, twice: there is room before it is moved
     assert not learner.lists
     with pytest.raises(InputError, match="past_seconds must be set"):
         separator.replace(past_seconds=None).stream(RATE)
@@ -228,6 +245,16 @@ def test_long_mixtures_are_the_same(monkeypatch, n_channels):
     np.testing.assert_array_equal(found.model.neighbors, expected.model.neighbors)
     for name in expected:
         np.testing.assert_allclose(found[name], expected[name], atol=1e-6)
+
+
+def test_some_rows_are_compared_at_once_however_long_the_mixture(monkeypatch):
+    spectrogram = spectrogram_of(np.random.default_rng(0).exponential(size=(65, 500)))
+    separator = REPETSim(stft=SMALL)
+    expected = np.asarray(separator.fit(spectrogram).neighbors)
+    monkeypatch.setattr("dspsep.separators.repetition.similarity._BLOCK", 1)
+    told = []
+    np.testing.assert_array_equal(separator.fit(spectrogram, callback=told.append).neighbors, expected)
+    assert [progress.iteration for progress in told] == [128, 256, 384, 500]
 
 
 # --- the rule of low frequencies ---

@@ -23,6 +23,7 @@ from dspsep._frozen_array import FrozenArray
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.masks import hard_mask, soft_mask
+from dspsep.model import check_fits
 from dspsep.progress import Callback, Progress
 from dspsep.separators._background import BackgroundModel, BackgroundSeparator
 from dspsep.separators.lowrank._core import Pursuit
@@ -295,11 +296,7 @@ class RPCAModel(BackgroundModel):
         InputError
             If the spectrogram has another number of bins or frames.
         """
-        shape = (self.spectra.shape[0], self.activations.shape[1])
-        if (spectrogram.n_freqs, spectrogram.n_frames) != shape:
-            got = f"{spectrogram.n_freqs} bins and {spectrogram.n_frames} frames"
-            requirement = f"of {shape[0]} bins and {shape[1]} frames, as the model is"
-            raise InputError("spectrogram", requirement, got, "Fit the separator to this spectrogram.")
+        check_fits(spectrogram, self.activations.shape[1], self.spectra.shape[0])
         V = _of_all_channels(spectrogram)
         xp = _backend.namespace(V, self.spectra)
         L = xp.permute_dims(self.activations, (1, 0)) @ xp.permute_dims(self.spectra, (1, 0))

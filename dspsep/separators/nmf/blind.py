@@ -23,7 +23,7 @@ from dspsep import _backend, _checks
 from dspsep._frozen_array import FrozenArray
 from dspsep._typing import Array
 from dspsep.errors import InputError
-from dspsep.model import MaskModel
+from dspsep.model import MaskModel, check_fits
 from dspsep.progress import Callback, Progress
 from dspsep.separator import SpectralSeparator
 from dspsep.separators.nmf._core import Prepared, Weights, factorise, prepare
@@ -353,13 +353,8 @@ class NMFModel(MaskModel):
         InputError
             If the spectrogram has another number of either.
         """
-        shape = (self.templates.shape[0], self.activations.shape[1])
-        if (spectrogram.n_freqs, spectrogram.n_frames) != shape:
-            got = f"{spectrogram.n_freqs} bins and {spectrogram.n_frames} frames"
-            remedy = "Fit the separator to this spectrogram; its `templates` may be those of this model."
-            raise InputError(
-                "spectrogram", f"of {shape[0]} bins and {shape[1]} frames, as the model is", got, remedy
-            )
+        remedy = "Fit the separator to this spectrogram; its `templates` may be those of this model."
+        check_fits(spectrogram, self.activations.shape[1], self.templates.shape[0], remedy=remedy)
         xp = _backend.namespace(self.templates, self.activations)
         W, H = (xp.permute_dims(factor, (1, 0)) for factor in (self.templates, self.activations))
         return iter_group_masks(W, H, self.groups)

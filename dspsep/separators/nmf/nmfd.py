@@ -24,7 +24,7 @@ from dspsep import _backend, _checks
 from dspsep._frozen_array import FrozenArray
 from dspsep._typing import Array, FloatArray
 from dspsep.errors import InputError
-from dspsep.model import MaskModel
+from dspsep.model import MaskModel, check_fits
 from dspsep.progress import Callback
 from dspsep.separator import SpectralSeparator
 from dspsep.separators.nmf._convolutive import shifted
@@ -312,11 +312,7 @@ class NMFDModel(MaskModel):
 
     def iter_masks(self, spectrogram: Spectrogram) -> Iterator[Array]:
         """Yield the share of each source; of a spectrogram of other bins or frames there is none."""
-        shape = (self.templates.shape[0], self.activations.shape[1])
-        if (spectrogram.n_freqs, spectrogram.n_frames) != shape:
-            requirement = f"of {shape[0]} bins and {shape[1]} frames, as the model is"
-            got = f"{spectrogram.n_freqs} bins and {spectrogram.n_frames} frames"
-            raise InputError("spectrogram", requirement, got, "Fit the separator to this spectrogram.")
+        check_fits(spectrogram, self.activations.shape[1], self.templates.shape[0])
         return self._iter_masks()
 
     def _iter_masks(self) -> Iterator[Array]:

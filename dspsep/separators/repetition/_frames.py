@@ -42,7 +42,9 @@ class PastLearner:
         self._n_past, self._threshold, self._distance, self._most = n_past, threshold, distance, most
         self._n_below, self._keeps_lists = n_below, keeps_lists
         self._n_seen = 0
-        self._V: Array | None = None  # (n_channels, n_remembered, n_freqs)
+        # What is remembered is between the two, with room behind: it is moved but now and then.
+        self._first, self._stop = 0, 0
+        self._V: Array | None = None  # (n_channels, n_frames, n_freqs)
         self._directions: Array | None = None
         self.lists: list[Array] = []
 
@@ -50,23 +52,43 @@ class PastLearner:
         """Return the mask of the background for the next frames."""
         xp = _backend.namespace(frames)
         new = xp.permute_dims(xp.abs(frames), (0, 2, 1))
-        V, directions = new, directions_of(new)
-        if self._V is not None and self._directions is not None:
-            V = xp.concat([self._V, new], axis=1)
-            directions = xp.concat([self._directions, directions], axis=0)
-        n_new, n_all = new.shape[1], V.shape[1]
-        block = slice(n_all - n_new, n_all)
-        lists = similar_to(directions, block, self._threshold, self._distance, self._most, self._n_past)
-        share = share_of(kernels_for(V).median_of_frames(V, lists), new)
+        n_new = new.shape[1]
+        V, directions = self._with(new)
+        first, stop = self._first, self._stop
+        block = slice(stop - n_new - first, stop - first)
+        lists = similar_to(
+            directions[first:stop, :], block, self._threshold, self._distance, self._most, self._n_past
+        )
+        share = share_of(kernels_for(V).median_of_frames(V, xp.where(lists < 0, lists, lists + first)), new)
         share[:, :, : self._n_below] = 1
-        if self._keeps_lists:
-            first = self._n_seen + n_new - n_all  # where what is remembered begins
-            self.lists.append(xp.where(lists < 0, lists, lists + first))
         self._n_seen += n_new
-        kept = slice(max(0, n_all - self._n_past), n_all)
-        self._V = xp.asarray(V[:, kept, :], copy=True)
-        self._directions = xp.asarray(directions[kept, :], copy=True)
+        if self._keeps_lists:
+            remembered = self._n_seen + first - stop  # the first frame that is
+            self.lists.append(xp.where(lists < 0, lists, lists + remembered))
+        self._first = max(first, stop - self._n_past)
         return iter((xp.permute_dims(share, (0, 2, 1)),))
+
+    def _with(self, new: Array) -> tuple[Array, Array]:
+        """Return magnitudes and directions with new frames behind what is remembered."""
+        xp = _backend.namespace(new)
+        n_channels, n_new, n_freqs = new.shape
+        V, directions = self._V, self._directions
+        if V is None or directions is None or self._stop + n_new > V.shape[1]:
+            kept = slice(self._first, self._stop)
+            self._first, self._stop = 0, self._stop - self._first
+            room = 2 * (self._stop + n_new)
+            before = V, directions
+            V = xp.zeros((n_channels, room, n_freqs), dtype=new.dtype, device=new.device)
+            directions = xp.zeros((room, n_freqs), dtype=new.dtype, device=new.device)
+            if before[0] is not None and before[1] is not None:
+                V[:, : self._stop, :] = before[0][:, kept, :]
+                directions[: self._stop, :] = before[1][kept, :]
+            self._V, self._directions = V, directions
+        behind = slice(self._stop, self._stop + n_new)
+        V[:, behind, :] = new
+        directions[behind, :] = directions_of(new)
+        self._stop = behind.stop
+        return V, directions
 
 
 class ListLearner:

@@ -113,16 +113,30 @@ def repeating_periods(spectrum: Any, shortest: int, longest: int, n: int) -> lis
 def _prominences(spectrum: Any, shortest: int, longest: int) -> Any:
     """Return for each candidate how far its multiples stand out from their surroundings, on the mean."""
     reliable = int(len(spectrum) * _RELIABLE)
+    candidates = np.arange(shortest, longest + 1)
+    # All multiples of all candidates, one after the other; of each, one at least.
+    counts = np.maximum((reliable - 1) // candidates, 1)
+    begins = np.cumsum(counts) - counts
+    period = np.repeat(candidates, counts)
+    multiples = period * (1 + np.arange(len(period)) - np.repeat(begins, counts))
+    around = np.maximum(1, 3 * period // 4)
+    low, high = np.maximum(multiples - around, 1), np.minimum(multiples + around + 1, len(spectrum))
+    near = multiples[:, None] + np.arange(-_SLACK, _SLACK + 1)
+    near = spectrum[np.clip(near, 1, len(spectrum) - 1)].max(axis=1)
     sums = np.concatenate([[0.0], np.cumsum(spectrum)])
-    found = np.zeros(longest - shortest + 1)
-    for candidate in range(shortest, longest + 1):
-        multiples = np.arange(candidate, max(reliable, candidate + 1), candidate)
-        around = max(1, 3 * candidate // 4)
-        low, high = np.maximum(multiples - around, 1), np.minimum(multiples + around + 1, len(spectrum))
-        near = multiples[:, None] + np.arange(-_SLACK, _SLACK + 1)
-        near = spectrum[np.clip(near, 1, len(spectrum) - 1)].max(axis=1)
-        highest = np.array([spectrum[a:b].max() for a, b in zip(low, high, strict=True)])
-        mean = (sums[high] - sums[low]) / (high - low)
-        # What is not the highest around it is no multiple of a period.
-        found[candidate - shortest] = np.mean(np.where(near >= highest, near - mean, 0.0))
-    return found
+    mean = (sums[high] - sums[low]) / (high - low)
+    # What is not the highest around it is no multiple of a period.
+    stand_out = np.where(near >= _highest_between(spectrum, low, high), near - mean, 0.0)
+    return np.add.reduceat(stand_out, begins) / counts
+
+
+def _highest_between(values: Any, low: Any, high: Any) -> Any:
+    """Return the highest of values[low:high] for many ranges: any is covered by two of a power of two."""
+    highest, level = np.empty(len(low)), np.frexp(high - low)[1] - 1
+    runs = values  # the highest of 2 ** power values, from each
+    for power in range(int(level.max()) + 1):
+        chosen = np.flatnonzero(level == power)
+        first, last = low[chosen], high[chosen] - 2**power
+        highest[chosen] = np.maximum(runs[first], runs[last])
+        runs = np.maximum(runs[: -(2**power)], runs[2**power :])
+    return highest

@@ -36,9 +36,10 @@ def similar_to(
     similarity = directions[block, :] @ xp.permute_dims(directions, (1, 0))
     # More alike than itself is nothing, even in silence.
     own = xp.arange(block.start, block.stop, device=directions.device)[:, None]
-    every = xp.arange(directions.shape[0], device=directions.device)[None, :]
-    similarity = xp.where(own == every, xp.full_like(similarity, 2), similarity)
+    within = similarity[:, block]
+    similarity[:, block] = xp.where(own == xp.permute_dims(own, (1, 0)), xp.full_like(within, 2), within)
     if n_past is not None:
+        every = xp.arange(directions.shape[0], device=directions.device)[None, :]
         seen = (every <= own) & (every >= own - n_past)
         similarity = xp.where(seen, similarity, xp.full_like(similarity, -1))
     return kernels_for(directions).similar_frames(similarity, threshold, distance, most)

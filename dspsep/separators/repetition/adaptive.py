@@ -16,10 +16,8 @@ import numpy as np
 from dspsep import _backend, _checks
 from dspsep._typing import Array
 from dspsep.errors import InputError
-from dspsep.progress import Callback, Progress
-from dspsep.separators.repetition._period import beat_spectrum, repeating_period
+from dspsep.progress import Callback
 from dspsep.separators.repetition._repeats import Repeats, RepetitionModel
-from dspsep.separators.repetition.extended import segments_of
 from dspsep.separators.repetition.repet import Periodic
 from dspsep.stft import Spectrogram
 
@@ -125,23 +123,16 @@ class AdaptiveREPET(Periodic):
         AdaptiveREPETModel
             With the periods and the beat spectra.
         """
-        rate = spectrogram.sample_rate
-        length, step = (self.stft.n_frames_in(x, rate) for x in (self.window_seconds, self.step_seconds))
-        windows = segments_of(spectrogram.n_frames, length, step)
-        V = spectrogram.magnitude()
-        n_lags = min(length, spectrogram.n_frames)
-        spectra, periods = [], []
-        for done, (start, stop) in enumerate(windows, 1):
-            spectrum = beat_spectrum(V[:, :, start:stop])
-            periods.append(repeating_period(_backend.to_host(spectrum), *self._lags(rate, stop - start)))
-            spectra.append(spectrum[:n_lags])
-            if callback is not None:
-                callback(Progress(stage="fit", iteration=done, n_iterations=len(windows)))
-        hop_seconds = self.stft.hop_length / rate
+        windows, spectra, periods = self._piecewise(
+            spectrogram, self.window_seconds, self.step_seconds, callback
+        )
+        # The last window may be longer.
+        n_lags = min(stop - start for start, stop in windows)
+        hop_seconds = self.stft.hop_length / spectrogram.sample_rate
         return AdaptiveREPETModel(
             periods=np.asarray(periods) * hop_seconds,
             times=np.asarray([(start + stop - 1) / 2 for start, stop in windows]) * hop_seconds,
-            beat_spectrogram=_backend.namespace(V).stack(spectra, axis=1),
+            beat_spectrogram=_backend.namespace(*spectra).stack([s[:n_lags] for s in spectra], axis=1),
             order=self.order,
             cutoff_hertz=self.cutoff_hertz,
         )

@@ -14,14 +14,14 @@ import numpy as np
 from dspsep import _backend, _checks
 from dspsep._typing import Array
 from dspsep.errors import InputError
-from dspsep.progress import Callback, Progress
+from dspsep.model import check_fits
+from dspsep.progress import Callback
 from dspsep.separators._background import BackgroundModel
-from dspsep.separators.repetition._period import beat_spectrum, repeating_period
 from dspsep.separators.repetition._repeats import Repeats, repeating_share
 from dspsep.separators.repetition.repet import Periodic, repeats_of_period
 from dspsep.stft import Spectrogram
 
-__all__ = ["REPETExtended", "REPETExtendedModel", "segments_of"]
+__all__ = ["REPETExtended", "REPETExtendedModel"]
 
 
 @final
@@ -109,17 +109,8 @@ class REPETExtended(Periodic):
         REPETExtendedModel
             With the periods and the segments.
         """
-        rate, n_frames = spectrogram.sample_rate, spectrogram.n_frames
-        length, step = (self.stft.n_frames_in(x, rate) for x in (self.segment_seconds, self.step_seconds))
-        segments = segments_of(n_frames, length, step)
-        V = spectrogram.magnitude()
-        periods = []
-        for done, (start, stop) in enumerate(segments, 1):
-            spectrum = _backend.to_host(beat_spectrum(V[:, :, start:stop]))
-            periods.append(repeating_period(spectrum, *self._lags(rate, stop - start)))
-            if callback is not None:
-                callback(Progress(stage="fit", iteration=done, n_iterations=len(segments)))
-        hop_seconds = self.stft.hop_length / rate
+        segments, _, periods = self._piecewise(spectrogram, self.segment_seconds, self.step_seconds, callback)
+        hop_seconds = self.stft.hop_length / spectrogram.sample_rate
         return REPETExtendedModel(
             periods=tuple(period * hop_seconds for period in periods),
             segments=segments,
@@ -175,10 +166,7 @@ class REPETExtendedModel(BackgroundModel):
         InputError
             If it has another number of frames than the segments.
         """
-        n_frames = self.segments[-1][1]
-        if spectrogram.n_frames != n_frames:
-            remedy = "Fit the separator to this spectrogram."
-            raise InputError("spectrogram", f"of {n_frames} frames", f"{spectrogram.n_frames}", remedy)
+        check_fits(spectrogram, self.segments[-1][1])
         xp = _backend.namespace(spectrogram.values)
         V = xp.permute_dims(spectrogram.magnitude(), (0, 2, 1))
         share = xp.zeros_like(V)
@@ -192,12 +180,6 @@ class REPETExtendedModel(BackgroundModel):
         # The weights sum to one, but for rounding.
         background: Array = xp.permute_dims(xp.clip(share, 0, 1), (0, 2, 1))
         return background
-
-
-def segments_of(n_frames: int, length: int, step: int) -> tuple[tuple[int, int], ...]:
-    """Return segments of a length, a step apart; the last one is what is left, less than a step longer."""
-    starts = range(0, max(1, n_frames - length + 1), step)
-    return tuple((start, n_frames if start == starts[-1] else start + length) for start in starts)
 
 
 def weights_of(segments: tuple[tuple[int, int], ...]) -> list[Array]:

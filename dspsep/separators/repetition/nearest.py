@@ -23,7 +23,7 @@ from dspsep import _backend, _checks
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.kernels import kernels_for
-from dspsep.model import MaskModel
+from dspsep.model import MaskModel, check_fits
 from dspsep.progress import Callback, Progress
 from dspsep.separators._background import BACKGROUND, FOREGROUND, BackgroundSeparator, n_bins_below
 from dspsep.separators.repetition._similar import check_neighbors, directions_of
@@ -209,10 +209,7 @@ class NearestNeighborMedianModel(MaskModel):
         InputError
             If it has another number of frames.
         """
-        n_frames = self.neighbors.shape[0]
-        if spectrogram.n_frames != n_frames:
-            remedy = "Fit the separator to this spectrogram."
-            raise InputError("spectrogram", f"of {n_frames} frames", f"{spectrogram.n_frames}", remedy)
+        check_fits(spectrogram, self.neighbors.shape[0])
         xp = _backend.namespace(spectrogram.values)
         V = xp.permute_dims(spectrogram.magnitude(), (0, 2, 1))
         kernels = kernels_for(V)

@@ -18,12 +18,12 @@ import numpy as np
 from dspsep import _backend, _checks
 from dspsep._typing import Array
 from dspsep.errors import InputError
-from dspsep.progress import Callback
+from dspsep.progress import Callback, Progress
 from dspsep.separators.repetition._period import LEAST_PERIODS, beat_spectrum, repeating_period
 from dspsep.separators.repetition._repeats import Repeating, Repeats, RepetitionModel
 from dspsep.stft import Spectrogram
 
-__all__ = ["REPET", "Periodic", "REPETModel", "repeats_of_period"]
+__all__ = ["REPET", "Periodic", "REPETModel", "repeats_of_period", "segments_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,24 @@ class Periodic(Repeating):
         shortest = self.stft.n_frames_in(self.min_period_seconds, sample_rate)
         longest = self.stft.n_frames_in(self.max_period_seconds, sample_rate)
         return shortest, max(shortest, min(longest, n_frames // LEAST_PERIODS))
+
+    def _piecewise(
+        self, spectrogram: Spectrogram, seconds: float, step_seconds: float, callback: Callback | None
+    ) -> tuple[tuple[tuple[int, int], ...], list[Array], list[int]]:
+        """Return segments of so many seconds, and the beat spectrum of each and its period in frames."""
+        rate = spectrogram.sample_rate
+        segments = segments_of(
+            spectrogram.n_frames, *(self.stft.n_frames_in(x, rate) for x in (seconds, step_seconds))
+        )
+        V = spectrogram.magnitude()
+        spectra, periods = [], []
+        for done, (start, stop) in enumerate(segments, 1):
+            spectra.append(beat_spectrum(V[:, :, start:stop]))
+            lags = self._lags(rate, stop - start)
+            periods.append(repeating_period(_backend.to_host(spectra[-1]), *lags))
+            if callback is not None:
+                callback(Progress(stage="fit", iteration=done, n_iterations=len(segments)))
+        return segments, spectra, periods
 
     def _least_frames(self, sample_rate: float) -> int:
         return LEAST_PERIODS * self.stft.n_frames_in(self.min_period_seconds, sample_rate)
@@ -205,3 +223,9 @@ def repeats_of_period(period: int, n_frames: int) -> Repeats:
     period = min(period, n_frames)
     frames = np.arange(period)[:, None] + period * np.arange(-(-n_frames // period))
     return Repeats(np.where(frames < n_frames, frames, -1), place % period)
+
+
+def segments_of(n_frames: int, length: int, step: int) -> tuple[tuple[int, int], ...]:
+    """Return segments of a length, a step apart; the last one is what is left, less than a step longer."""
+    starts = range(0, max(1, n_frames - length + 1), step)
+    return tuple((start, n_frames if start == starts[-1] else start + length) for start in starts)

@@ -20,6 +20,7 @@ from dspsep._audio import Mixture
 from dspsep._typing import Array
 from dspsep.causal import CausalStream
 from dspsep.errors import InputError
+from dspsep.model import check_fits
 from dspsep.progress import Callback, Progress
 from dspsep.separators._background import n_bins_below
 from dspsep.separators.repetition._frames import PastLearner, magnitudes_of, separated
@@ -30,13 +31,15 @@ from dspsep.streaming import Stream
 
 __all__ = ["REPETSim", "REPETSimModel"]
 
-# Values of the similarity matrix that exist at a time.
+# Values of the similarity matrix that exist at a time, and rows of it at least: the product reads all frames
+# once for a block, and of an hour some rows less would take four times as long.
 _BLOCK = 2**20
+_LEAST_ROWS = 128
 _MOST_NEIGHBORS = 1000
 # Frames of a stream that are masked at a time. What comes out does not depend on it.
 _AT_ONCE = 8
-# Bins of a spectrum above which it is not held in memory: some nine minutes of stereo by default.
-_LARGE = 10**8
+# Bins of a spectrum above which it is not held in memory: a minute of stereo by default.
+_LARGE = 10**7
 
 
 @final
@@ -87,7 +90,8 @@ class REPETSim(Repeating):
 
     Cost: O(n_freqs n_frames**2), or with `past_seconds` O(n_freqs n_frames n_past). Peak memory beside the
     input and the sources: the spectrum, three real arrays of its size, and the lists of similar frames; of
-    long mixtures, the magnitudes of one channel and these lists.
+    mixtures of more than a minute, the magnitudes of one channel, these lists, and 128 rows of the matrix of
+    similarities. A stream holds the frames that it remembers twice, however long it runs.
 
     References
     ----------
@@ -149,7 +153,7 @@ class REPETSim(Repeating):
         n_frames = directions.shape[0]
         settings = self._in_frames(sample_rate, n_frames)
         lists = xp.empty((n_frames, settings[2]), dtype=xp.int32, device=directions.device)
-        step = max(1, _BLOCK // n_frames)
+        step = max(_LEAST_ROWS, _BLOCK // n_frames)
         for start in range(0, n_frames, step):
             block = slice(start, min(start + step, n_frames))
             lists[block, :] = xp.astype(similar_to(directions, block, *settings), xp.int32)
@@ -280,9 +284,7 @@ class REPETSimModel(RepetitionModel):
             If it has another number of frames.
         """
         n_frames = self.neighbors.shape[0]
-        if spectrogram.n_frames != n_frames:
-            remedy = "Fit the separator to this spectrogram."
-            raise InputError("spectrogram", f"of {n_frames} frames", f"{spectrogram.n_frames}", remedy)
+        check_fits(spectrogram, n_frames)
         neighbors = _backend.asarray_like(self.neighbors, spectrogram.values)
         xp = _backend.namespace(neighbors)
         return Repeats(neighbors, xp.arange(n_frames, device=neighbors.device))
