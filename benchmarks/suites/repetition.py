@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -18,6 +19,7 @@ from benchmarks.inputs import Music, music
 __all__ = ["HOUR", "STREAM", "SUITE", "long_music"]
 
 PLAIN = "plain NumPy"
+AUTHOR = "the author's program"
 LIBROSA = "librosa's recipe"
 STREAM = "dspsep, in blocks of 1 s"
 #: The comparison whose first contender is measured on an hour by `benchmarks.hour`.
@@ -103,6 +105,21 @@ def _plain(share: Callable[[Array, float, tuple[int, ...]], Array], kind: str, s
         return call(frames)[0]
 
     return Task(call, comparable)
+
+
+def _author(function: str, source: Music) -> Task:
+    """Return a function of the author's ``repet.py``: it has no licence to be here, and must be on the path.
+
+    It was written for a SciPy that had windows in another place.
+    """
+    import scipy.signal
+
+    for window in ("hamming", "triang"):
+        if not hasattr(scipy.signal, window):
+            setattr(scipy.signal, window, getattr(scipy.signal.windows, window))
+    call = getattr(importlib.import_module("repet"), function)
+    samples = source.samples.T.astype(float)
+    return Task(lambda: call(samples, source.sample_rate))
 
 
 def _period(V: Array, per_second: float) -> int:
@@ -213,6 +230,24 @@ def _against_plain(
     )
 
 
+def _against_author(
+    method: str, kind: str, function: str, at_least: float, settings: Mapping[str, Any] | None = None
+) -> Comparison:
+    return Comparison(
+        name=f"{method}-author",
+        title=f"{kind}, beside the author's program",
+        note=f"`repet.{function}`, in double precision, as it is.",
+        contenders=(
+            Contender(name="dspsep", package="dspsep", prepare=partial(_dspsep, kind, settings or {})),
+            Contender(name=AUTHOR, package="repet", prepare=partial(_author, function)),
+        ),
+        make_input=long_music,
+        # Its periods and neighbours are others: see the note of the suite.
+        tolerance=None,
+        goals=(Goal(at_least=at_least, over=(AUTHOR,)),),
+    )
+
+
 SUITE = Suite(
     name="repetition",
     title="Repetition",
@@ -222,31 +257,38 @@ SUITE = Suite(
         f" *{PLAIN}* is what a user of NumPy, SciPy and librosa's transform would write from the papers, and"
         " not the code of anybody; its periods are the highest lags of the beat spectrum. To be compared, it"
         " is given those that dspsep found; it looks for its own when it is timed. The music has noise in it"
-        " 60 dB below full scale, so that no repeat is exact."
+        " 60 dB below full scale, so that no repeat is exact. *The author's program* is `repet.py` of Zafar"
+        " Rafii's REPET-Python, the one other that runs; it competes where it has been put on Python's path."
+        " It takes periods a frame longer than they are, so its results are others, and are not compared."
     ),
     comparisons=(
+        _against_author("repet", "REPET", "original", 5),
+        _against_author("repet-extended", "REPETExtended", "extended", 5),
+        _against_author("repet-adaptive", "AdaptiveREPET", "adaptive", 8),
+        _against_author("repet-sim", "REPETSim", "sim", 20),
+        _against_author("repet-sim-online", "REPETSim", "simonline", 20, {"past_seconds": _PAST}),
         _against_plain(
-            "repet", "REPET", _whole, 5, note="One period. Segments are stacked, and their median is taken."
+            "repet", "REPET", _whole, 4, note="One period. Segments are stacked, and their median is taken."
         ),
         _against_plain(
             "repet-extended",
             "REPETExtended",
             _parts,
-            5,
+            4,
             note="A period for each ten seconds, five seconds apart, whose masks are faded.",
         ),
         _against_plain(
             "repet-adaptive",
             "AdaptiveREPET",
             _moments,
-            8,
+            5,
             note="A period for each five seconds, and a median of five frames for each frame.",
         ),
         _against_plain(
             HOUR,
             "REPETSim",
             _alike,
-            20,
+            10,
             note="The matrix of similarities as a whole, peaks and medians frame by frame.",
             plain_up_to=300,
         ),
@@ -254,7 +296,7 @@ SUITE = Suite(
             "repet-sim-online",
             "REPETSim",
             _alike_before,
-            20,
+            3,
             Contender(name=STREAM, package="dspsep", prepare=_stream),
             settings={"past_seconds": _PAST},
             title="Online REPET-SIM",
