@@ -58,22 +58,33 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.repetition.nearest import NearestNeighborMedian, NearestNeighborMedianModel
     from dspsep.separators.repetition.repet import REPET, REPETModel
     from dspsep.separators.repetition.similarity import REPETSim, REPETSimModel
+    from dspsep.separators.spatial._panning import duet_histogram
+    from dspsep.separators.spatial._projet import projet
+    from dspsep.separators.spatial.adress import ADRess, ADRessModel, adress_nulls
+    from dspsep.separators.spatial.duet import DUET, DUETModel
+    from dspsep.separators.spatial.mid_side import MidSide, MidSideModel, center_mask
+    from dspsep.separators.spatial.projet import PROJET, PROJETModel
     from dspsep.sources import Provenance, Sources
     from dspsep.stft import STFT, Spectrogram
     from dspsep.streaming import Reach, Stream
 
 __all__ = [
+    "DUET",
     "FT2D",
     "HPSS",
     "NMF",
     "NMFD",
+    "PROJET",
     "REPET",
     "RPCA",
     "STFT",
+    "ADRess",
+    "ADRessModel",
     "AdaptiveREPET",
     "AdaptiveREPETModel",
     "BackendError",
     "CascadedHPSS",
+    "DUETModel",
     "DspsepError",
     "DspsepWarning",
     "FT2DModel",
@@ -85,6 +96,8 @@ __all__ = [
     "IterativeHPSS",
     "IterativeHPSSModel",
     "MaskModel",
+    "MidSide",
+    "MidSideModel",
     "MixtureAsEstimate",
     "Model",
     "NMFDModel",
@@ -94,6 +107,7 @@ __all__ = [
     "Note",
     "OnlineNMF",
     "OnlineNMFModel",
+    "PROJETModel",
     "Pipeline",
     "Progress",
     "Provenance",
@@ -119,9 +133,12 @@ __all__ = [
     "TwoStageHPSS",
     "WarmupReport",
     "__version__",
+    "adress_nulls",
     "beat_spectrum",
+    "center_mask",
     "data",
     "display",
+    "duet_histogram",
     "evaluate_folders",
     "from_json",
     "ft2d",
@@ -137,6 +154,7 @@ __all__ = [
     "nmfd",
     "num_threads",
     "oracle",
+    "projet",
     "read_midi",
     "rpca",
     "save",
