@@ -285,7 +285,8 @@ class ADRessModel(MaskModel):
 
         def owner(L: Array, R: Array) -> Array:
             cells, _ = _nulls(L, R, self.n_gains)
-            return xp.reshape(xp.take(places, xp.reshape(cells, (-1,))), cells.shape)
+            found: Array = xp.take(places, xp.reshape(cells, (-1,)))
+            return xp.reshape(found, cells.shape)  # type: ignore[no-any-return]
 
         def depth(L: Array, R: Array) -> Array:
             _, depths = _nulls(L, R, self.n_gains)
