@@ -142,7 +142,7 @@ def factor(
 ) -> Iterator[tuple[Array, Array, float]]:
     """Yield P, Q and the objective at the start and after each iteration; without `learn`, Q stays."""
     xp = _backend.namespace(V, K, P, Q)
-    mean = _backend.scalar(xp.mean(V, dtype=xp.float64)) if V.size else 0.0
+    mean = _backend.scalar(xp.sum(V, dtype=xp.float64)) / max(1, math.prod(V.shape))
     floor = _FLOOR * mean or 1.0
     if beta <= 0:
         V = xp.clip(V, floor, None)
@@ -154,15 +154,14 @@ def factor(
     yield P, Q, constant + (_varying_part(V, S, weights, beta) if learn else 0)
     for _ in range(n_iter):
         N, D = _slopes(V, S, beta)
-        P = P * _ratio(N @ profiles, _times(D, profiles), gamma)
+        below = xp.sum(profiles, axis=0, keepdims=True) if D is None else D @ profiles
+        P = P * _ratio(N @ profiles, below, gamma)
         if learn:
             S = P @ _flipped(profiles) + floor
             N, D = _slopes(V, S, beta)
             K_t, weighted = _flipped(K), P if weights is None else weights * P
-            # Where D is ones, so are all of its rows.
-            below = xp.sum(K_t, axis=1, keepdims=True) * _times(D, weighted)
-            if D is not None:
-                below = K_t @ (_flipped(D) @ weighted)
+            ones_below = xp.sum(K_t, axis=1, keepdims=True) * xp.sum(weighted, axis=0, keepdims=True)
+            below = ones_below if D is None else K_t @ (_flipped(D) @ weighted)
             P, Q = _balanced(P, Q * _ratio(K_t @ (_flipped(N) @ weighted), below, gamma))
             profiles = K @ Q
         S = P @ _flipped(profiles) + floor
@@ -179,12 +178,6 @@ def _slopes(V: Array, S: Array, beta: float) -> tuple[Array, Array | None]:
     if beta == 2:
         return V, S
     return V * S ** (beta - 2), S ** (beta - 1)
-
-
-def _times(D: Array | None, factor: Array) -> Array:
-    """Return D times a matrix; for ones a row that all rows are equal to."""
-    xp = _backend.namespace(factor)
-    return xp.sum(factor, axis=0, keepdims=True) if D is None else D @ factor
 
 
 def _flipped(matrix: Array) -> Array:

@@ -197,7 +197,7 @@ class ADRess(SpectralSeparator):
             energies += sums_by_cell(cells, depths * (energy_of(L) + energy_of(R)), len(energies))
         positions = self.positions
         if positions is None:
-            smooth = np.convolve(np.pad(energies, 1), np.ones(3) / 3, "valid")
+            smooth = np.convolve(np.pad(energies, 1), [0.25, 0.5, 0.25], "valid")
             apart = max(1, round(min(self.width, _APART) * self.n_gains))
             peaks = highest_peaks(smooth, self.n_sources, (apart,))
             warn_if_few(len(peaks), self.n_sources)
