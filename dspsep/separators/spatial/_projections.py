@@ -87,7 +87,7 @@ def cells_of(L: Array, R: Array) -> tuple[Array, Array]:
     turn = xp.round(xp.atan2(along, across) * (_N_TURNS / (2 * math.pi)))
     place = xp.round(xp.clip(depth, 0, 1) * (_N_DEPTHS - 1))
     turn = xp.where(turn < 0, turn + _N_TURNS, turn)
-    return xp.astype(turn * _N_DEPTHS + place, xp.int64), energy
+    return xp.astype(turn * _N_DEPTHS + place, xp.int32), energy
 
 
 def shares(parts: npt.NDArray[np.float64]) -> Iterator[npt.NDArray[np.float64]]:

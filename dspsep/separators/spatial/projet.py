@@ -121,9 +121,9 @@ class PROJET(SpectralSeparator):
     the later paper (IEEE/ACM Transactions on Audio, Speech, and Language Processing 24(9), 2016) are not
     there.
 
-    Cost: O(n_iter n_projections n_sources), and O(n_freqs n_frames n_sources) for masks and filters. Peak
-    memory beside the input and the sources: the spectrum twice, an integer for each bin of one channel, and
-    some megabytes.
+    Cost: O(n_iter n_projections n_sources), whatever the length, and O(n_freqs n_frames n_sources) for the
+    filters. Peak memory beside the input and the sources: 133 MB for 30 s of stereo at 44.1 kHz in single
+    precision, of which the spectrum is 42.
 
     References
     ----------
