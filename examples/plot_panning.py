@@ -112,9 +112,9 @@ gains(truths, separator.separate(truths.sum(axis=0), rate))
 
 # %%
 # The histogram of attenuation and delay has a peak for each; circles are the truth. Of a phase the whole
-# turns are unknown: with delays that are ten times as long it goes round at a few hundred hertz, and of the two
-# talkers that are beyond the histogram now there is nothing but a haze. `DUET` warns where that is most of what
-# is heard.
+# turns are unknown: with delays that are ten times as long it goes round at a few hundred hertz, and of the
+# two talkers that are beyond the histogram now there is nothing but a haze. `DUET` warns where that is most
+# of what is heard.
 most, longest = separator.max_attenuation, separator.max_delay_seconds
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained", sharey=True)
 for ax, factor in zip(axes, (1, 10), strict=True):

@@ -112,6 +112,7 @@ def test_peaks_are_apart_and_no_slopes():
     H[20], H[24] = 4, 3
     assert highest_peaks(H, 5, (2,)) == [(11,), (20,), (24,)]
     assert highest_peaks(H, 5, (4,)) == [(11,), (20,)]
+    assert highest_peaks(H, 5, (1,)) == [(11,), (20,), (24,)]
     assert highest_peaks(H, 1, (2,)) == [(11,)]
     assert highest_peaks(np.zeros((4, 5)), 3, (1, 1)) == []
     plane = np.zeros((6, 7))

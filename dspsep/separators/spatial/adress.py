@@ -83,6 +83,12 @@ class ADRess(SpectralSeparator):
     InputError
         If a setting is out of range.
 
+    Warns
+    -----
+    DspsepWarning
+        ``W_NOT_PANNED`` from `fit` if phases differ between the channels: a mixture with delays or rooms.
+        ``W_FEW_SOURCES`` if there are fewer places than sources.
+
     See Also
     --------
     adress_nulls : The algorithm as a function of two spectra alone.
@@ -107,12 +113,6 @@ class ADRess(SpectralSeparator):
     With `positions` it streams. Cost: O(n_freqs n_frames n_sources), whatever `n_gains`. Peak memory beside
     the input and the sources: 74 MB for 30 s of stereo at 44.1 kHz in single precision, of which the spectrum
     is 42.
-
-    Warns
-    -----
-    DspsepWarning
-        ``W_NOT_PANNED`` from `fit` if phases differ between the channels: a mixture with delays or rooms.
-        ``W_FEW_SOURCES`` if there are fewer places than sources.
 
     References
     ----------

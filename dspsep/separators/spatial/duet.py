@@ -107,8 +107,8 @@ class DUET(SpectralSeparator):
     histogram after a mean of 3 by 3 bins, and each is replaced by the weighted mean of its 3 by 3 bins; both
     channels of a source are masked, where the paper makes one of the two. Soft masks are ours.
 
-    Cost: O(n_freqs n_frames n_sources). Peak memory beside the input and the sources: 62 MB for 30 s of stereo
-    at 44.1 kHz in single precision, of which the spectrum is 42; 70 MB with soft masks.
+    Cost: O(n_freqs n_frames n_sources). Peak memory beside the input and the sources: 62 MB for 30 s of
+    stereo at 44.1 kHz in single precision, of which the spectrum is 42; 70 MB with soft masks.
 
     References
     ----------

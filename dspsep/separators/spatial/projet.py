@@ -110,8 +110,8 @@ class PROJET(SpectralSeparator):
     -----
     The sources are ``source_0``, ``source_1``, … from left to right, by the mean of the angles where they
     are. Each is a filter of two channels in every bin, not a mask: what is silent in some projection stays
-    so. The masks of the model are what such a filter leaves of the projections in the mean; they sound
-    similar, and separate less.
+    so. The masks of the model are what such a filter leaves of the projections in the mean, and separate
+    less.
 
     Deviations from the paper: the divergence is that of its Kullback-Leibler variant, with exponents that
     keep it from rising; bins that differ in energy and phase alone are merged on a grid of 360 by 32 points,
