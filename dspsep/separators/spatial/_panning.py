@@ -31,7 +31,7 @@ class Plane:
     n_bins : tuple of two ints
         How many attenuations and delays there are.
     p, q : float
-        Weights are |X1 X2|^p omega^q.
+        Weights are ``|X1 X2|^p omega^q``.
     """
 
     max_attenuation: float
@@ -152,8 +152,8 @@ def duet_histogram(
     Returns
     -------
     H : array of shape n_bins
-        The sum of |X1 X2|^p omega^q of what is where, on the host, not smoothed. X1 and X2 beyond 2**40, or
-        all below 2**-40, are scaled together first.
+        The sum of ``|X1 X2|^p omega^q`` of what is where, on the host, not smoothed. X1 and X2 beyond 2**40,
+        or all below 2**-40, are scaled together first.
     attenuations, delays : array
         The middles of the bins.
 

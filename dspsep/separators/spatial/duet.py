@@ -74,8 +74,8 @@ class DUET(SpectralSeparator):
     n_bins : tuple of two ints, default=(35, 50)
         Of the histogram, along attenuation and delay; each from 3 to 1000.
     p, q : float, default=1.0 and 0.0
-        The exponents of the weights |X1 X2|^p omega^q, from 0 to 2: p 1 and q 0 are for general use, p 0.5
-        where one source is much louder than others, and q 2 looks for delays most precisely.
+        The exponents of the weights ``|X1 X2|^p omega^q``, from 0 to 2: p 1 and q 0 are for general use, p
+        0.5 where one source is much louder than others, and q 2 looks for delays most precisely.
     mask : {"binary", "soft"}, default="binary"
         Whether each bin goes to its likeliest source, or is shared by how near it is to each.
 
