@@ -121,6 +121,9 @@ def test_long_delays_are_warned_of():
     # A range that holds them, but leaves too few frequencies that tell.
     with pytest.warns(DspsepWarning, match=r"\[W_PHASE\] only 3 frequencies lie below"):
         DUET(n_sources=2, stft=SMALL, max_delay_seconds=0.0025).separate(mixture, RATE)
+    with pytest.warns(DspsepWarning, match=r"\[W_PHASE\] only 0 frequencies lie below"):
+        sources = DUET(n_sources=2, stft=SMALL, max_delay_seconds=1.0).separate(mixture, RATE)
+    np.testing.assert_allclose(sources["source_0"], mixture, atol=1e-12)
     wide = DUET(n_sources=2, stft=STFT(4096), max_delay_seconds=0.001).separate(mixture, RATE)
     np.testing.assert_allclose([RATE * delay for _, delay in wide.model.peaks], (-12, 11), atol=0.3)
 

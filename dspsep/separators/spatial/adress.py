@@ -61,8 +61,7 @@ class ADRess(SpectralSeparator):
     Parameters
     ----------
     stft : STFT, default=STFT(n_fft=4096, hop_length=1024, window="hann")
-        The transform: 93 ms frames every 23 ms at 44.1 kHz, as in the paper. In long frames fewer bins hold
-        two sources.
+        The transform: 93 ms frames every 23 ms at 44.1 kHz. In long frames fewer bins hold two sources.
     n_sources : int, default=3
         How many places are looked for, at most 100. They are the highest peaks of what is heard where, more
         than 0.25 apart, or than `width` if that is less.
