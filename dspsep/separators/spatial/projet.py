@@ -117,9 +117,8 @@ class PROJET(SpectralSeparator):
     keep it from rising; bins that differ in energy and phase alone are merged on a grid of 360 by 32 points,
     which changes no gradient but for the size of its cells, and makes the cost of learning independent of
     the length of the mixture; how much of a source is in a bin is found again from where the sources are,
-    with as many iterations, so that a model is small, and fits other mixtures. There are no delays: those of
-    the later paper (IEEE/ACM Transactions on Audio, Speech, and Language Processing 24(9), 2016) are not
-    there.
+    with as many iterations, so that a model is small, and fits other mixtures. The delays of the
+    authors' later paper are not there.
 
     Cost: O(n_iter n_projections n_sources), whatever the length, and O(n_freqs n_frames n_sources) for the
     filters. Peak memory beside the input and the sources: 133 MB for 30 s of stereo at 44.1 kHz in single
