@@ -60,24 +60,35 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.repetition.proximity import Cross, Horizontal, Pattern, Periodic, Vertical
     from dspsep.separators.repetition.repet import REPET, REPETModel
     from dspsep.separators.repetition.similarity import REPETSim, REPETSimModel
+    from dspsep.separators.spatial._panning import duet_histogram
+    from dspsep.separators.spatial._projet import projet
+    from dspsep.separators.spatial.adress import ADRess, ADRessModel, adress_nulls
+    from dspsep.separators.spatial.duet import DUET, DUETModel
+    from dspsep.separators.spatial.mid_side import MidSide, MidSideModel, center_mask
+    from dspsep.separators.spatial.projet import PROJET, PROJETModel
     from dspsep.sources import Provenance, Sources
     from dspsep.stft import STFT, Spectrogram
     from dspsep.streaming import Reach, Stream
 
 __all__ = [
+    "DUET",
     "FT2D",
     "HPSS",
     "KAM",
     "NMF",
     "NMFD",
+    "PROJET",
     "REPET",
     "RPCA",
     "STFT",
+    "ADRess",
+    "ADRessModel",
     "AdaptiveREPET",
     "AdaptiveREPETModel",
     "BackendError",
     "CascadedHPSS",
     "Cross",
+    "DUETModel",
     "DspsepError",
     "DspsepWarning",
     "FT2DModel",
@@ -91,6 +102,8 @@ __all__ = [
     "IterativeHPSSModel",
     "KAMModel",
     "MaskModel",
+    "MidSide",
+    "MidSideModel",
     "MixtureAsEstimate",
     "Model",
     "NMFDModel",
@@ -100,6 +113,7 @@ __all__ = [
     "Note",
     "OnlineNMF",
     "OnlineNMFModel",
+    "PROJETModel",
     "Pattern",
     "Periodic",
     "Pipeline",
@@ -128,9 +142,12 @@ __all__ = [
     "Vertical",
     "WarmupReport",
     "__version__",
+    "adress_nulls",
     "beat_spectrum",
+    "center_mask",
     "data",
     "display",
+    "duet_histogram",
     "evaluate_folders",
     "from_json",
     "ft2d",
@@ -147,6 +164,7 @@ __all__ = [
     "nmfd",
     "num_threads",
     "oracle",
+    "projet",
     "read_midi",
     "rpca",
     "save",

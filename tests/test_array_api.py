@@ -7,17 +7,21 @@ import pytest
 
 import dspsep
 from dspsep import (
+    DUET,
     FT2D,
     HPSS,
     KAM,
     NMF,
     NMFD,
+    PROJET,
     RPCA,
     STFT,
+    ADRess,
     BackendError,
     Cross,
     Horizontal,
     InputError,
+    MidSide,
     OnlineNMF,
     Pattern,
     Periodic,
@@ -29,9 +33,13 @@ from dspsep import (
     Templates,
     Vertical,
     _backend,
+    adress_nulls,
+    center_mask,
+    duet_histogram,
     ft2d,
     hpss_masks,
     kam,
+    projet,
     rpca,
 )
 from dspsep.kernels import generic, kernels_for
@@ -246,6 +254,46 @@ def test_low_rank_and_peaks_of_spectrograms(exits):
         found = function(on_device(V))
         for array, expected in zip(found[:2], function(V)[:2], strict=True):
             check_near(array, expected, 1e-7)
+
+
+STEREO = [
+    # The peak; and the sums of each block of frames, of which there is one here.
+    (MidSide(stft=SMALL, cutoff_hertz=200), 1),
+    (ADRess(stft=SMALL, n_sources=2), 1 + 2),
+    (ADRess(stft=SMALL, positions=(-0.5, 0.3), mask="hard"), 1 + 2),
+    (DUET(stft=SMALL, n_sources=2), 1 + 4),
+    (DUET(stft=SMALL, n_sources=2, mask="soft"), 1 + 4),
+    (PROJET(stft=SMALL, n_iter=5), 1 + 2),
+]
+
+
+@pytest.mark.filterwarnings(r"ignore:\[W_(NOT_PANNED|FEW_SOURCES|PHASE)\]")
+@pytest.mark.parametrize(("separator", "most"), STEREO, ids=lambda s: type(s).__name__)
+def test_stereo(separator, most, exits):
+    audio = noise(4000, "float64", 2)
+    expected = separator.separate(audio, 8000)
+    sources = separator.separate(on_device(audio), 8000)
+    assert exits() == most
+    for name in sources:
+        check_near(sources[name], expected[name], 1e-9)
+    masks = sources.model.masks(separator.stft.forward(on_device(audio), 8000))
+    of_host = expected.model.masks(separator.stft.forward(audio, 8000))
+    for name, mask in masks.items():
+        check_near(mask, of_host[name], 1e-9)
+
+
+def test_stereo_spectra(exits):
+    L, R = noise(300).reshape(20, 15) + 1j, noise(300, seed=1).reshape(20, 15) - 0.3j
+    for function in (center_mask, lambda *pair: adress_nulls(*pair)[0], lambda *pair: adress_nulls(*pair)[1]):
+        check_near(function(on_device(L), on_device(R)), function(L, R), 1e-12)
+    omega = np.arange(20) / 20
+    H, *_ = duet_histogram(on_device(L), on_device(R), omega, max_delay=3.0)
+    np.testing.assert_allclose(H, duet_histogram(L, R, omega, max_delay=3.0)[0], atol=1e-9)
+    V, K, Q = np.abs(L), np.abs(noise(120)).reshape(15, 8), 1 + np.abs(noise(24)).reshape(8, 3)
+    for beta in (0.0, 1.0, 1.5):
+        found = projet(on_device(V), on_device(K), on_device(Q), beta=beta, n_iter=5)
+        for array, expected in zip(found[:2], projet(V, K, Q, beta=beta, n_iter=5)[:2], strict=True):
+            check_near(array, expected, 1e-9)
 
 
 def test_pcm_quiet_and_loud_audio(exits):

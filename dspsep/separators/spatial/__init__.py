@@ -1,0 +1,1 @@
+"""Separation by where sources are: differences between channels."""
