@@ -38,6 +38,13 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.hpss.iterative import IterativeHPSS, IterativeHPSSModel, iterative_hpss
     from dspsep.separators.hpss.median import HPSS, HPSSModel, hpss_masks
     from dspsep.separators.hpss.two_stage import TwoStageHPSS
+    from dspsep.separators.ica._model import InstantaneousModel
+    from dspsep.separators.ica._whitening import whiten
+    from dspsep.separators.ica.fastica import FastICA, fastica
+    from dspsep.separators.ica.infomax import Infomax, infomax
+    from dspsep.separators.ica.jade import JADE, jade
+    from dspsep.separators.ica.picard import Picard, picard
+    from dspsep.separators.ica.sobi import SOBI, sobi
     from dspsep.separators.lowrank.decomposition import rpca
     from dspsep.separators.lowrank.ft2d import FT2D, FT2DModel, ft2d
     from dspsep.separators.lowrank.rpca import RPCA, RPCAModel
@@ -65,10 +72,12 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
 __all__ = [
     "FT2D",
     "HPSS",
+    "JADE",
     "NMF",
     "NMFD",
     "REPET",
     "RPCA",
+    "SOBI",
     "STFT",
     "AdaptiveREPET",
     "AdaptiveREPETModel",
@@ -77,11 +86,14 @@ __all__ = [
     "DspsepError",
     "DspsepWarning",
     "FT2DModel",
+    "FastICA",
     "FrozenArray",
     "HPSSModel",
     "HighLowPass",
     "HighLowPassModel",
+    "Infomax",
     "InputError",
+    "InstantaneousModel",
     "IterativeHPSS",
     "IterativeHPSSModel",
     "MaskModel",
@@ -94,6 +106,7 @@ __all__ = [
     "Note",
     "OnlineNMF",
     "OnlineNMFModel",
+    "Picard",
     "Pipeline",
     "Progress",
     "Provenance",
@@ -123,11 +136,14 @@ __all__ = [
     "data",
     "display",
     "evaluate_folders",
+    "fastica",
     "from_json",
     "ft2d",
     "get_num_threads",
     "hpss_masks",
+    "infomax",
     "iterative_hpss",
+    "jade",
     "learn_templates",
     "load",
     "load_model",
@@ -137,6 +153,7 @@ __all__ = [
     "nmfd",
     "num_threads",
     "oracle",
+    "picard",
     "read_midi",
     "rpca",
     "save",
@@ -144,8 +161,10 @@ __all__ = [
     "separate_file",
     "separators",
     "set_num_threads",
+    "sobi",
     "testing",
     "warmup",
+    "whiten",
 ]
 
 

@@ -13,6 +13,11 @@ from dspsep.separators.hpss.cascaded import CascadedHPSS
 from dspsep.separators.hpss.iterative import IterativeHPSS
 from dspsep.separators.hpss.median import HPSS
 from dspsep.separators.hpss.two_stage import TwoStageHPSS
+from dspsep.separators.ica.fastica import FastICA
+from dspsep.separators.ica.infomax import Infomax
+from dspsep.separators.ica.jade import JADE
+from dspsep.separators.ica.picard import Picard
+from dspsep.separators.ica.sobi import SOBI
 from dspsep.separators.lowrank.ft2d import FT2D
 from dspsep.separators.lowrank.rpca import RPCA
 from dspsep.separators.nmf.blind import NMF
@@ -27,6 +32,7 @@ from dspsep.stft import STFT
 from dspsep.testing import contract
 
 _SMALL = STFT(512)
+_ICA = {"channels": (2, 3), "precision_snr": 40, "scale_tolerance": 1e-4}
 
 SEPARATORS = {
     "hpss": (HPSS(), {}),
@@ -132,6 +138,13 @@ SEPARATORS = {
         FT2D(stft=STFT(510, 170, "blackman"), peaks="threshold", neighbourhood=(3, 9), cutoff_hertz=None),
         {"precision_snr": 40},
     ),
+    "fastica": (FastICA(), _ICA),
+    "fastica-deflation": (FastICA(algorithm="deflation", contrast="exp", n_sources=2), _ICA),
+    "infomax": (Infomax(), _ICA),
+    "picard": (Picard(), _ICA),
+    "picard-o": (Picard(ortho=True, n_sources=1), _ICA),
+    "jade": (JADE(), _ICA),
+    "sobi": (SOBI(), _ICA),
     "mixture": (MixtureAsEstimate(), {}),
     "mixture-of-three": (MixtureAsEstimate(source_names=("drums", "bass", "rest")), {}),
     "high-low-pass": (HighLowPass(), {}),
