@@ -32,7 +32,7 @@ from dspsep.stft import STFT
 from dspsep.testing import contract
 
 _SMALL = STFT(512)
-_ICA = {"channels": (2, 3), "precision_snr": 40, "scale_tolerance": 1e-4}
+_ICA = {"channels": (2,), "precision_snr": 40, "scale_tolerance": 1e-4}
 
 SEPARATORS = {
     "hpss": (HPSS(), {}),
@@ -139,11 +139,9 @@ SEPARATORS = {
         {"precision_snr": 40},
     ),
     "fastica": (FastICA(), _ICA),
-    "fastica-deflation": (FastICA(algorithm="deflation", contrast="exp", n_sources=2), _ICA),
-    "infomax": (Infomax(), _ICA),
-    "picard": (Picard(), _ICA),
-    "picard-o": (Picard(ortho=True, n_sources=1), _ICA),
-    "jade": (JADE(), _ICA),
+    "infomax": (Infomax(extended=False, tol=1e-4, n_sources=2), _ICA),
+    "picard": (Picard(ortho=True), _ICA),
+    "jade": (JADE(n_sources=1), _ICA),
     "sobi": (SOBI(), _ICA),
     "mixture": (MixtureAsEstimate(), {}),
     "mixture-of-three": (MixtureAsEstimate(source_names=("drums", "bass", "rest")), {}),

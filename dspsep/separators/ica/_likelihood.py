@@ -75,7 +75,8 @@ class Likelihood:
 
     def __init__(self, Z: Array, *, extended: bool, ortho: bool = False) -> None:
         self._Z, self._extended, self._ortho = Z, extended, ortho
-        self._covariance = covariance(Z)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._covariance = covariance(Z)
         self._eps = float(_backend.namespace(Z).finfo(Z.dtype).eps)
         n = int(Z.shape[0])
         self.signs = np.ones(n)

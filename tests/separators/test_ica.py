@@ -1,0 +1,530 @@
+"""Independent component analysis: known mixings, other libraries, optimality, odd inputs, real mixtures."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dspsep import (
+    JADE,
+    SOBI,
+    DspsepWarning,
+    FastICA,
+    Infomax,
+    InputError,
+    InstantaneousModel,
+    Picard,
+    fastica,
+    from_json,
+    infomax,
+    jade,
+    load_model,
+    picard,
+    sobi,
+    whiten,
+)
+from dspsep.metrics import amari_index, si_sdr
+from dspsep.separators.ica._joint_diagonalisation import jointly_diagonalise
+from dspsep.separators.ica.jade import cumulant_matrices
+from dspsep.separators.ica.sobi import lagged_correlations
+from tests.cases import case_names, real_case
+from tests.separators.oracles.make_ica import MIXING, mixture
+
+RATE = 16000
+ALL = {
+    "fastica": FastICA(),
+    "deflation": FastICA(algorithm="deflation", contrast="exp"),
+    "cube": FastICA(contrast="cube"),
+    "infomax": Infomax(),
+    "picard": Picard(),
+    "picard-o": Picard(ortho=True),
+    "jade": JADE(),
+    "sobi": SOBI(),
+}
+ORACLE = np.load(Path(__file__).with_name("oracles") / "ica.npz")
+
+
+def every(**changes):
+    return pytest.mark.parametrize(
+        "separator", [pytest.param(s.replace(**changes), id=name) for name, s in ALL.items()]
+    )
+
+
+def coloured(n_samples, seed=0):
+    """Return four signals that differ in distribution and in spectrum: peaked, flat, peaked, flat."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(n_samples)
+    peaked = rng.laplace(size=(2, n_samples))
+    signals = np.stack(
+        [
+            np.convolve(peaked[0], [1, 0.9], "same"),
+            np.sign(np.sin(0.01 * time**1.1)),
+            np.convolve(peaked[1], [1, -0.9], "same"),
+            rng.uniform(-1, 1, n_samples),
+        ]
+    )
+    return signals / np.std(signals, axis=1, keepdims=True)
+
+
+def mixed(n_samples=8000, dtype="float64", n=4):
+    return (MIXING[:n, :n] @ coloured(n_samples)[:n]).astype(dtype)
+
+
+def quietly(separator, audio):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DspsepWarning)
+        return separator.separate(audio, RATE)
+
+
+def codes(separator, audio):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        separator.separate(audio, RATE)
+    return [warning.message.code for warning in caught]
+
+
+def same_rows(found, expected):
+    """Return how far rows are from others, whatever their order, sign and length."""
+    found, expected = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (found, expected))
+    order = np.abs(found @ expected.T).argmax(axis=1)
+    assert sorted(order) == list(range(len(found)))
+    signs = np.sign(np.sum(found * expected[order], axis=1, keepdims=True))
+    return np.abs(found - signs * expected[order]).max()
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@every()
+def test_a_known_mixing_is_undone(separator, dtype):
+    sources = separator.separate(mixed(dtype=dtype), RATE)
+    model = sources.model
+    assert amari_index(model.demixing, MIXING) < 0.02
+    assert model.converged
+    images = [np.outer(MIXING[:, k], coloured(8000)[k]) for k in range(4)]
+    for audio in sources.values():
+        assert max(si_sdr(image, audio) for image in images) > 25
+
+
+@pytest.mark.parametrize("kind", ["peaked", "mixed"])
+@pytest.mark.parametrize("contrast", ["logcosh", "exp", "cube"])
+def test_fastica_finds_what_scikit_learn_finds(kind, contrast):
+    Z, K, _ = whiten(mixture(kind))
+    W, losses = fastica(Z, contrast=contrast, tol=1e-14)
+    assert losses[-1] <= 1e-14
+    assert same_rows(W @ K, ORACLE[f"{kind}_sklearn_{contrast}"]) < 1e-7
+    # One by one they come to nearly the same.
+    one_by_one, _ = fastica(Z, algorithm="deflation", contrast=contrast)
+    assert same_rows(one_by_one @ K, ORACLE[f"{kind}_sklearn_{contrast}"]) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("kind", "ortho", "extended"),
+    [("peaked", False, False), ("peaked", False, True), ("peaked", True, True), ("mixed", False, True),
+     ("mixed", True, True)],
+)  # fmt: skip
+def test_picard_and_infomax_find_what_picard_finds(kind, ortho, extended):
+    Z, K, _ = whiten(mixture(kind))
+    expected = ORACLE[f"{kind}_picard_{ortho}_{extended}"]
+    W, _ = picard(Z, ortho=ortho, extended=extended, tol=1e-10)
+    assert same_rows(W @ K, expected) < 1e-7
+    if not ortho:
+        np.testing.assert_allclose(
+            np.linalg.norm(W @ K, axis=1).sum(), np.linalg.norm(expected, axis=1).sum()
+        )
+        W, _ = infomax(Z, extended=extended, tol=1e-10)
+        assert same_rows(W @ K, expected) < 1e-7
+
+
+def planes(n):
+    return [(p, q) for p in range(n) for q in range(p + 1, n)]
+
+
+def turned(W, p, q, angle):
+    rotation = np.eye(len(W))
+    rotation[[p, q], [p, q]] = np.cos(angle)
+    rotation[p, q], rotation[q, p] = np.sin(angle), -np.sin(angle)
+    return rotation @ W
+
+
+def cumulants_one_by_one(Z):
+    """Return the cumulants of every pair, by their definition."""
+    n, n_samples = Z.shape
+    matrices = np.empty((n, n, n, n))
+    second = Z @ Z.T / n_samples
+    for i, j, k, m in np.ndindex(n, n, n, n):
+        matrices[i, j, k, m] = np.mean(Z[i] * Z[j] * Z[k] * Z[m]) - (
+            second[i, j] * second[k, m] + second[i, k] * second[j, m] + second[i, m] * second[j, k]
+        )
+    return matrices.reshape(n * n, n, n)
+
+
+def off_diagonal(matrices, W):
+    rotated = W @ matrices @ W.T
+    return np.sum(rotated**2) - np.sum(np.einsum("kii->ki", rotated) ** 2)
+
+
+def test_jade_makes_all_cumulants_as_diagonal_as_they_can_be():
+    Z, K, _ = whiten(mixed(4000, n=3))
+    W, losses = jade(Z)
+    explicit = cumulants_one_by_one(Z)
+    assert np.sum(cumulant_matrices(Z) ** 2) == pytest.approx(np.sum(explicit**2))
+    least = off_diagonal(explicit, W)
+    assert losses[-1] == pytest.approx(least / np.sum(explicit**2))
+    for p, q in planes(3):
+        for angle in (-0.3, -1e-3, 1e-3, 0.3):
+            assert off_diagonal(explicit, turned(W, p, q, angle)) > least
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        assert off_diagonal(explicit, np.linalg.qr(rng.standard_normal((3, 3)))[0]) > least
+    assert amari_index(W @ K, MIXING[:3, :3]) < 0.05
+
+
+def test_sobi_makes_all_correlations_as_diagonal_as_they_can_be():
+    Z, _, _ = whiten(mixed(4000, n=2))
+    W, losses = sobi(Z, n_lags=12)
+    explicit = np.array([Z[:, :-lag] @ Z[:, lag:].T / (4000 - lag) for lag in range(1, 13)])
+    explicit = 0.5 * (explicit + explicit.transpose(0, 2, 1))
+    np.testing.assert_allclose(lagged_correlations(Z, 12), explicit, atol=1e-13)
+    angles = np.linspace(0, np.pi / 2, 20001)
+    least = min(off_diagonal(explicit, turned(np.eye(2), 0, 1, angle)) for angle in angles[::10])
+    assert off_diagonal(explicit, W) <= least * (1 + 1e-9)
+    assert losses[-1] == pytest.approx(off_diagonal(explicit, W) / np.sum(explicit**2))
+
+
+def test_sobi_parts_gaussian_sources_by_their_spectra_and_the_others_do_not():
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((3, 100_000))
+    filters = ([1, 0.9], [1, -0.9], [1, 0, 0.9])
+    audio = MIXING[:3, :3] @ np.stack(
+        [np.convolve(row, taps)[:100_000] for row, taps in zip(noise, filters, strict=True)]
+    )
+    assert amari_index(SOBI().separate(audio, RATE).model.demixing, MIXING[:3, :3]) < 0.01
+    assert codes(FastICA(n_iter=20), audio)[-1] == "W_GAUSSIAN"
+    assert "W_GAUSSIAN" in codes(JADE(), audio)
+    # And peaked sources of one spectrum, the other way round.
+    white = MIXING[:2, :2] @ rng.laplace(size=(2, 100_000))
+    assert codes(SOBI(), white) == ["W_SPECTRA"]
+    assert codes(JADE(), white) == codes(FastICA(), white) == codes(Picard(), white) == []
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("n", [2, 3, 6])
+def test_joint_diagonalisation_is_exact_where_there_is_one(n):
+    rng = np.random.default_rng(n)
+    rotation = np.linalg.qr(rng.standard_normal((n, n)))[0]
+    matrices = np.array([(rotation.T * rng.standard_normal(n)) @ rotation for _ in range(9)])
+    found = jointly_diagonalise(matrices, 50, 1e-12, lambda *_: False)
+    assert found.converged
+    assert same_rows(found.W, rotation) < 1e-12
+    assert found.losses[-1] < 1e-24
+    assert (np.diff(found.losses) <= 1e-15).all()
+    # At the worst of all angles a rotation by nothing is no way out.
+    swap = jointly_diagonalise(np.array([[[0.0, 1.0], [1.0, 0.0]]]), 50, 1e-12, lambda *_: False)
+    assert swap.losses[-1] < 1e-24
+    assert jointly_diagonalise(np.array([np.eye(n)] * 3), 50, 1e-12, lambda *_: False).converged
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(("dtype", "rounding"), [("float32", 1e-5), ("float64", 1e-9)])
+@pytest.mark.parametrize("ortho", [False, True])
+@pytest.mark.parametrize("extended", [False, True])
+@pytest.mark.parametrize("kind", ["peaked", "mixed"])
+def test_the_likelihood_never_falls(kind, extended, ortho, dtype, rounding):
+    separator = Picard(extended=extended, ortho=ortho)
+    told = []
+    for method in (separator, Infomax(extended=extended)):
+        told.clear()
+        model = method.separate(mixture(kind).astype(dtype), RATE, callback=told.append).model
+        losses = np.array(model.losses)
+        rises = np.diff(losses)
+        kept = [k for k in range(len(rises)) if k + 1 not in model.switches]
+        assert (rises[kept] <= rounding * np.abs(losses[:-1][kept])).all()
+        assert len(kept) > 2
+        assert len(model.switches) < 5
+        assert extended or not model.switches
+        assert [news.loss for news in told if news.stage == "fit"] == list(model.losses)
+
+
+def test_picard_needs_fewer_iterations_than_infomax():
+    audio = mixture("mixed")
+    counts = [len(s.separate(audio, RATE).model.losses) for s in (Picard(), Infomax())]
+    assert counts[0] * 2 < counts[1]
+
+
+def test_gradients_are_zero_where_iterations_end():
+    Z, _, _ = whiten(mixture("mixed"))
+    for W in (picard(Z, tol=1e-9)[0], infomax(Z, tol=1e-9)[0]):
+        Y = W @ Z
+        signs = np.sign(
+            np.mean(1 - np.tanh(Y) ** 2, axis=1) * np.mean(Y**2, axis=1) - np.mean(np.tanh(Y) * Y, axis=1)
+        )
+        assert sorted(signs) == [-1, -1, 1, 1]
+        G = (signs[:, None] * np.tanh(Y) + Y) @ Y.T / Y.shape[1]
+        assert np.abs(G - np.eye(4)).max() < 2e-9
+
+
+@pytest.mark.core
+def test_whitening():
+    X = mixed(3000) + np.array([[3.0], [-1.0], [0.0], [0.5]])
+    Z, K, m = whiten(X)
+    np.testing.assert_allclose(Z @ Z.T / 3000, np.eye(4), atol=1e-12)
+    np.testing.assert_allclose(m, X.mean(axis=1), atol=1e-12)
+    np.testing.assert_allclose(K @ (X - m[:, None]), Z, atol=1e-10)
+    assert whiten(X, n_components=2)[0].shape == (2, 3000)
+    assert whiten(np.ones((3, 100)))[0].shape == (0, 100)
+    quiet = np.stack([X[0], X[0] + 1e-4 * X[1], X[0] + 1e-7 * X[2]])
+    assert whiten(quiet)[0].shape == (2, 3000)  # 140 dB below the rest there is nothing
+    single = whiten(X.astype(np.float32))[0]
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single @ single.T / 3000, np.eye(4), atol=1e-5)
+
+
+@pytest.mark.core
+@every()
+def test_sources_are_images_and_the_model_says_how(separator, tmp_path):
+    audio = mixed(dtype="float32") + np.float32(0.5)
+    sources = separator.separate(audio, RATE)
+    model = sources.model
+    np.testing.assert_allclose(sources.mixture(), audio, atol=5e-6)
+    y = model.unmix(audio)
+    np.testing.assert_allclose(y @ y.T / 8000, np.eye(4), atol=2e-2)
+    np.testing.assert_allclose(np.mean(y**2, axis=1), 1, atol=1e-4)
+    np.testing.assert_allclose(y.mean(axis=1), 0, atol=1e-4)
+    np.testing.assert_allclose(model.mixing @ model.demixing, np.eye(4), atol=1e-10)
+    energies = []
+    for k, (name, image) in enumerate(sources.items()):
+        assert name == f"source_{k}"
+        expected = model.mixing[:, k, None] * (model.demixing[k] @ audio)[None, :]
+        np.testing.assert_allclose(image, expected, atol=3e-5)
+        energies.append(np.var(image, axis=1).sum())
+        assert model.mixing[np.abs(model.mixing[:, k]).argmax(), k] > 0
+    assert (np.diff(energies) < 0).all()
+    levels = model.minimal_distortion(audio)
+    for k, image in enumerate(sources.values()):
+        np.testing.assert_allclose(levels[k], image[k], atol=2e-5)
+        np.testing.assert_allclose(model.minimal_distortion(audio, channel=2)[k], image[2], atol=2e-5)
+    model.save(tmp_path / "model.npz")
+    stored = load_model(tmp_path / "model.npz")
+    for name, image in stored.images(audio).items():
+        np.testing.assert_array_equal(image, sources[name])
+    other = model.images(audio[:, 300:900] * 1e20)
+    np.testing.assert_allclose(other["source_1"] * 1e-20, sources["source_1"][:, 300:900], atol=1e-5)
+
+
+@pytest.mark.core
+@every(n_sources=2)
+def test_fewer_sources_than_channels_leave_a_residual(separator):
+    assert separator.source_names == ("source_0", "source_1", "residual")
+    audio = np.vstack([mixed(8000, n=2), 0.01 * np.random.default_rng(1).standard_normal((2, 8000))])
+    audio[2] += audio[0] - 0.5 * audio[1]
+    sources = quietly(separator, audio)
+    assert sources.names == separator.source_names
+    np.testing.assert_allclose(sources.mixture(), audio, atol=1e-12)
+    true = [
+        np.outer([*MIXING[:2, k], MIXING[0, k] - 0.5 * MIXING[1, k], 0], coloured(8000)[k]) for k in (0, 1)
+    ]
+    assert max(si_sdr(true[0], sources[name]) for name in ("source_0", "source_1")) > 20
+    assert np.std(sources["residual"]) < 0.02
+    with pytest.raises(InputError, match=r"^n_sources must be at most 2"):
+        separator.replace(n_sources=3).separate(audio[:2], RATE)
+    with pytest.raises(InputError, match=r"^mixture must be audio of at least 2 channels"):
+        separator.separate(audio[0], RATE)
+
+
+def odd_mixtures():
+    audio = mixed(3000, "float32", n=3)
+    dead, twice, inverted = audio.copy(), audio.copy(), audio.copy()
+    dead[1], twice[2], inverted[2] = 0, twice[0], -0.5 * inverted[1]
+    click = np.zeros_like(audio)
+    click[0, 7] = click[2, 900] = 1
+    late = audio.copy()
+    late[:, :2900] = 0
+    return {
+        "dead": (dead, 2),
+        "dead with an offset": (dead + np.float32([[0], [0.3], [0]]), 2),
+        "twice": (twice, 2),
+        "inverted": (inverted, 2),
+        "mono": (np.tile(audio[0], (3, 1)), 1),
+        "constant": (np.ones_like(audio) * np.float32([[1], [2], [-1]]), 0),
+        "offset": (audio + np.float32([[1], [20], [-1]]), 3),
+        "clicks": (click, 2),
+        "late": (late, 3),
+        "quiet": (audio * np.float32(1e-6), 3),
+        "loud": (audio * np.float32(1e6), 3),
+        "very quiet": (audio * np.float32(1e-30), 3),
+        "gaussian": (np.random.default_rng(0).standard_normal((3, 3000)), 3),
+    }
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("n_sources", [None, 2])
+@every()
+def test_odd_mixtures(separator, n_sources):
+    separator = separator.replace(n_sources=n_sources)
+    for name, (audio, rank) in odd_mixtures().items():
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            sources = separator.separate(audio, RATE)
+        wanted = n_sources or 3
+        assert ("W_RANK" in [w.message.code for w in caught]) == (rank < wanted), name
+        peak = np.abs(audio).max()
+        assert all(np.isfinite(image).all() for image in sources.values()), name
+        assert np.abs(sources.mixture() - audio).max() <= 5e-6 * peak, name
+        assert [any(row) for row in sources.model.demixing] == [k < rank for k in range(wanted)], name
+        for k in range(max(1, rank), wanted):
+            assert not sources[f"source_{k}"].any(), name
+
+
+@pytest.mark.core
+@every()
+def test_silence_and_little(separator):
+    for name, image in separator.separate(np.zeros((3, 4000), np.float32), RATE).items():
+        assert not image.any(), name
+    for n_samples in (1, 2, 31):
+        audio = mixed(100, n=2)[:, :n_samples]
+        with pytest.warns(DspsepWarning, match="W_TOO_SHORT"):
+            sources = separator.separate(audio, RATE)
+        np.testing.assert_array_equal(sources["source_0"], audio)
+        assert not sources["source_1"].any()
+        assert sources["source_0"] is not audio
+
+
+@pytest.mark.core
+@every()
+def test_scales_and_order_of_channels(separator):
+    audio = mixed(6000)
+    images = quietly(separator, audio)
+    for factor in (-1.0, 2.0**60, 1e-6):
+        scaled = quietly(separator, audio * factor)
+        for name in images:
+            np.testing.assert_allclose(scaled[name] / factor, images[name], atol=1e-4)
+    swapped = quietly(separator, audio[[2, 0, 1, 3]])
+    one_by_one = getattr(separator, "algorithm", "") == "deflation"  # where one begins decides which is first
+    for name in images:
+        expected = images[name][[2, 0, 1, 3]]
+        np.testing.assert_allclose(swapped[name], expected, atol=0.1 if one_by_one else 2e-3)
+
+
+@pytest.mark.core
+def test_the_same_seed_gives_the_same_bytes_and_others_the_same_sources():
+    audio = mixed(8000)
+    for separator in (FastICA(), Infomax(), Picard()):
+        first, again, other = (separator.replace(seed=seed).separate(audio, RATE) for seed in (0, 0, 5))
+        for name in first:
+            np.testing.assert_array_equal(first[name], again[name])
+            np.testing.assert_allclose(first[name], other[name], atol=1e-3)
+
+
+@pytest.mark.core
+@every()
+def test_progress_ends_it(separator):
+    audio = mixed(4000)
+    told = []
+
+    def stop(news):
+        told.append(news)
+        return news.stage == "fit" and news.iteration == 2
+
+    sources = separator.separate(audio, RATE, callback=stop)
+    assert [news.stage for news in told] == ["whitening", "fit", "fit", "images"]
+    assert [news.loss for news in told[1:3]] == list(sources.model.losses)
+    assert isinstance(told[1].model, InstantaneousModel)
+    assert told[1].model.demixing.shape == (4, 4)
+
+
+@every()
+def test_running_out_of_iterations_is_told(separator):
+    audio = mixed(4000)
+    assert codes(separator.replace(n_iter=1, tol=0), audio)[0] == "W_NOT_CONVERGED"
+    assert codes(separator.replace(n_iter=1000), audio) == []
+
+
+@every()
+def test_settings_are_values(separator):
+    assert from_json(separator.to_json()) == separator
+    assert separator.replace(n_sources=np.int64(3)) == separator.replace(n_sources=3)
+    assert hash(separator.replace(n_sources=3)) == hash(separator.replace(n_sources=3))
+    assert separator.source_names is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (FastICA, {"n_sources": 0}),
+        (FastICA, {"n_sources": 1.5}),
+        (FastICA, {"algorithm": "parallel"}),
+        (FastICA, {"contrast": "tanh"}),
+        (FastICA, {"n_iter": 0}),
+        (FastICA, {"tol": -1}),
+        (FastICA, {"seed": -1}),
+        (Infomax, {"extended": 1}),
+        (Infomax, {"tol": np.nan}),
+        (Picard, {"ortho": "yes"}),
+        (Picard, {"extended": None}),
+        (JADE, {"n_iter": 0}),
+        (SOBI, {"lag_seconds": 0}),
+        (SOBI, {"lag_seconds": np.inf}),
+    ],
+)
+def test_settings_out_of_range(kind, settings):
+    with pytest.raises(InputError, match=f"^{next(iter(settings))} must be"):
+        kind(**settings)
+
+
+def test_functions_refuse_what_they_cannot_use():
+    X = mixed(1000)
+    for function in (fastica, jade, sobi, lambda Z: picard(Z, ortho=True)):
+        with pytest.raises(InputError, match=r"^Z must be white"):
+            function(X)
+    for function in (whiten, infomax, picard):
+        for bad in (np.full((2, 100), np.nan), np.ones(5), np.ones((2, 0))):
+            with pytest.raises(InputError, match=r"^[XZ] must be"):
+                function(bad)
+    with pytest.raises(InputError, match=r"^Z must be neither silent"):
+        infomax(np.full((2, 100), 1e300))
+    with pytest.raises(InputError, match=r"^n_lags must be"):
+        sobi(whiten(X)[0], n_lags=1000)
+    before = X.copy()
+    infomax(X, n_iter=3)  # need not be white
+    np.testing.assert_array_equal(X, before)
+    assert len(jade(whiten(X)[0], callback=lambda count, _: count == 1)[1]) == 1
+
+
+def test_models_refuse_what_is_not_theirs():
+    audio = mixed(2000, n=2)
+    model = FastICA().separate(audio, RATE).model
+    with pytest.raises(InputError, match=r"^mixture must be of 2 channels"):
+        model.unmix(mixed(2000, n=3))
+    with pytest.raises(InputError, match=r"^channel must be"):
+        model.minimal_distortion(audio, channel=2)
+    for changes, name in (
+        ({"demixing": np.ones((3, 2))}, "demixing"),
+        ({"demixing": np.full((2, 2), np.nan)}, "demixing"),
+        ({"mean": np.ones(3)}, "mean"),
+        ({"losses": (np.inf,)}, "losses"),
+        ({"losses": [1.0]}, "losses"),
+        ({"contrasts": (1.0,)}, "contrasts"),
+        ({"converged": 1}, "converged"),
+    ):
+        with pytest.raises(InputError, match=f"^{name} must be"):
+            dataclasses.replace(model, **changes)
+
+
+#: Least SI-SDR of any image, in dB: the issue asks for 35 of the first three.
+FLOORS = {"fastica": 40, "infomax": 40, "picard": 40, "picard-o": 40, "jade": 35, "sobi": 40}
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_real_instantaneous_mixtures(name):
+    for case in map(real_case, case_names("d_inst_")):
+        if not case.real:
+            pytest.skip("needs the recordings")
+        A = np.array(case.facts["mixing_matrix"])
+        sources = ALL[name].separate(case.mixture, case.sample_rate)
+        for k, reference in enumerate(case.references.values()):
+            image = A[:, k, None] * reference
+            assert max(si_sdr(image, audio) for audio in sources.values()) >= FLOORS[name], case.name
