@@ -82,7 +82,7 @@ class FastICA(InstantaneousSeparator):
     Deviation from the paper: where iterations begin to go in circles, they go half the way.
 
     Cost: O(n_iter n_sources^2 n_samples). Peak memory beside the input and the sources: one array of the size
-    of the mixture, and some hundred kilobytes.
+    of the mixture, and about two megabytes.
 
     References
     ----------

@@ -90,7 +90,7 @@ class Picard(InstantaneousSeparator):
     accepted if the loss does not rise by more than rounding; a source may change its sign four times.
 
     Cost: O(n_iter n_sources^2 n_samples). Peak memory beside the input and the sources: one array of the size
-    of the mixture, and some hundred kilobytes.
+    of the mixture, and about two megabytes.
 
     References
     ----------
