@@ -27,7 +27,9 @@ from dspsep import (
     sobi,
     whiten,
 )
+from dspsep.data import scenes
 from dspsep.metrics import amari_index, si_sdr
+from dspsep.separators.ica._doubts import largest_delayed_correlation
 from dspsep.separators.ica._joint_diagonalisation import jointly_diagonalise
 from dspsep.separators.ica.jade import cumulant_matrices
 from dspsep.separators.ica.sobi import lagged_correlations
@@ -209,6 +211,34 @@ def test_sobi_parts_gaussian_sources_by_their_spectra_and_the_others_do_not():
     white = MIXING[:2, :2] @ rng.laplace(size=(2, 100_000))
     assert codes(SOBI(), white) == ["W_SPECTRA"]
     assert codes(JADE(), white) == codes(FastICA(), white) == codes(Picard(), white) == []
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("separator", [FastICA(n_iter=100), SOBI()], ids=["fastica", "sobi"])
+def test_rooms_and_delays_are_told(separator):
+    scene = scenes.reverberant(duration=4.0)
+    assert "W_DELAYS" in codes(separator, scene.mixture)
+    audio = coloured(40_000)[:2]
+    late = audio[0] + np.stack([audio[1], 0.7 * np.roll(audio[1], 5)])
+    assert "W_DELAYS" in codes(separator, late)
+    assert codes(separator, mixed(40_000)) == []
+    instant = scenes.instantaneous(duration=4.0)
+    assert "W_DELAYS" not in codes(separator, instant.mixture)
+
+
+def test_the_largest_correlation_is_that_of_all_lags():
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((2, 2**13))
+    Z[1, 70:] += Z[0, :-70]
+    whole = [
+        np.sum(Z[0, : 2**13 - lag] * Z[1, lag:]) / np.sqrt(np.sum(Z[0] ** 2) * np.sum(Z[1] ** 2))
+        for lag in range(1, 101)
+    ]
+    for order in ([0, 1], [1, 0]):
+        found = largest_delayed_correlation(np.eye(2)[order], Z, 100)
+        assert found == pytest.approx(max(np.abs(whole)))
+    assert largest_delayed_correlation(np.eye(2), Z, 60) < 0.1
+    assert largest_delayed_correlation(np.eye(2), Z[:, :100], 60) == 0
 
 
 @pytest.mark.core

@@ -14,6 +14,7 @@ from dspsep._typing import Array
 from dspsep.errors import InputError, warn
 from dspsep.progress import Callback, Progress
 from dspsep.separator import Separator
+from dspsep.separators.ica._doubts import warn_of_delays, warn_of_gaussians
 from dspsep.separators.ica._iterations import Report, Solution
 from dspsep.separators.ica._model import InstantaneousModel, names_of
 from dspsep.separators.ica._moments import GAUSSIAN, log_cosh_means
@@ -24,9 +25,6 @@ __all__ = ["InstantaneousSeparator"]
 
 # Fewer samples for each channel than this say nothing about its statistics.
 _LEAST_SAMPLES = 16
-# The mean of log cosh of a Gaussian's samples lies this near to that of its density, in all but few cases: an
-# effect too small to count, or three standard deviations.
-_NEARLY_GAUSSIAN, _DEVIATIONS, _VARIANCE = 3e-3, 3.0, 6e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +87,8 @@ class InstantaneousSeparator(Separator):
         DspsepWarning
             ``W_RANK`` if the channels have fewer independent signals than sources are looked for,
             ``W_GAUSSIAN`` or ``W_SPECTRA`` if some outputs cannot be told apart, ``W_NOT_CONVERGED`` if
-            iterations ran out, ``W_TOO_SHORT`` if there is too little to learn from.
+            iterations ran out, ``W_DELAYS`` if outputs resemble one another at other times, as in rooms,
+            ``W_TOO_SHORT`` if there is too little to learn from.
         """
         rate = _checks.sample_rate(sample_rate)
         audio = _audio.mixture_of(mixture, min_channels=self.min_channels)
@@ -148,8 +147,9 @@ class InstantaneousSeparator(Separator):
                 "n_iter, or tol.",
                 stacklevel=4,
             )
-        if self._needs_contrast:
-            _warn_of_gaussians(contrasts, int(Z.shape[1]))
+        # What nothing tells apart is left mixed, and so alike at other times as well.
+        if not (self._needs_contrast and warn_of_gaussians(contrasts, int(Z.shape[1]), stacklevel=5)):
+            warn_of_delays(W, Z, rate, stacklevel=5)
         return model_of(solution._replace(W=W), contrasts)
 
     def _too_short(self, audio: Mixture, sample_rate: float, n_sources: int) -> Sources:
@@ -192,18 +192,6 @@ def _model_of(
         contrasts=tuple(found.tolist()),
         with_residual=with_residual,
     )
-
-
-def _warn_of_gaussians(contrasts: Array, n_samples: int) -> None:
-    limit = max(_NEARLY_GAUSSIAN, _DEVIATIONS * (_VARIANCE / n_samples) ** 0.5)
-    alike = int(np.sum(np.abs(contrasts) < limit))
-    if alike > 1:
-        warn(
-            "W_GAUSSIAN",
-            f"{alike} outputs are nearly Gaussian, as noise is and mixtures of many sources are: nothing "
-            "tells them from their mixtures.",
-            stacklevel=5,
-        )
 
 
 def _say_nothing(_: Progress) -> None:
