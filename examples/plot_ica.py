@@ -70,7 +70,7 @@ for separator in (FastICA(), Infomax(), Picard(), Picard(ortho=True), JADE(), SO
     index = amari_index(result.model.demixing, four.mixing)
     worst = min(max(si_sdr(true, audio) for audio in result.values()) for true in four.sources.values())
     print(
-        f"{name:8} Amari index {index:.4f}, worst image {worst:5.1f} dB, {len(result.model.losses):3} iterations"
+        f"{name:8} Amari index {index:.4f}, worst image {worst:.1f} dB, {len(result.model.losses)} iterations"
     )
     if name in ("Infomax", "Picard"):
         losses = np.array(result.model.losses)

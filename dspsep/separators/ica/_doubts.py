@@ -22,7 +22,7 @@ _RUNS, _LENGTH = 32, 2**13
 
 
 def warn_of_gaussians(contrasts: Array, n_samples: int, stacklevel: int) -> bool:
-    """Warn if two outputs are so nearly Gaussian that any rotation of them would do; tell whether they are."""
+    """Warn if two outputs are so nearly Gaussian that any rotation of them would do; tell whether."""
     limit = max(_NEARLY_GAUSSIAN, _DEVIATIONS * (_VARIANCE / n_samples) ** 0.5)
     alike = int(np.sum(np.abs(contrasts) < limit))
     if alike > 1:

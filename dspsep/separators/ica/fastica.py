@@ -60,7 +60,7 @@ class FastICA(InstantaneousSeparator):
     n_iter : int, default=200
         The most iterations; in deflation, for each source.
     tol : float, default=1e-7
-        They end where 1 - |cos| of the angle that any row has turned by is at most this.
+        They end where ``1 - |cos|`` of the angle that any row has turned by is at most this.
     seed : int, default=0
         Of the rotation they begin with.
 
@@ -77,7 +77,7 @@ class FastICA(InstantaneousSeparator):
     Notes
     -----
     Sources are named ``source_0``, ``source_1``, ..., by the energy of their images, loudest first. The
-    losses of the model are the largest of 1 - |cos| after each iteration.
+    losses of the model are the largest of ``1 - |cos|`` after each iteration.
 
     Deviation from the paper: where iterations begin to go in circles, they go half the way.
 
@@ -140,11 +140,11 @@ def fastica(
     n_iter : int, default=200
         The most iterations; in deflation, for each row.
     tol : float, default=1e-7
-        They end where 1 - |cos| of the angle that any row has turned by is at most this.
+        They end where ``1 - |cos|`` of the angle that any row has turned by is at most this.
     seed : int, default=0
         Of the rotation they begin with.
     callback : callable, optional
-        Called with the number of iterations and the largest of 1 - |cos| after each. Returning True ends
+        Called with the number of iterations and the largest of ``1 - |cos|`` after each. Returning True ends
         them.
 
     Returns
@@ -152,7 +152,7 @@ def fastica(
     W : array of shape (n, n)
         Orthogonal, in double precision, on the host: the outputs are ``W @ Z``.
     losses : tuple of float
-        The largest of 1 - |cos| after each iteration.
+        The largest of ``1 - |cos|`` after each iteration.
 
     Raises
     ------
