@@ -34,7 +34,7 @@ class InstantaneousModel(Model):
         of the energy of their images, loudest first, and the loudest entry of each column of `mixing` is
         positive.
     mean : array of shape (n_channels,)
-        m.
+        The means of the channels, m.
     losses : tuple of float
         What the iterations lowered, after each; the separator says what it is.
     converged : bool
