@@ -157,6 +157,8 @@ def test_sources_are_images_and_the_model_says_how(separator, tmp_path):
     np.testing.assert_allclose(y @ y.T / 8000, np.eye(4), atol=2e-2)
     np.testing.assert_allclose(np.mean(y**2, axis=1), 1, atol=1e-4)
     np.testing.assert_allclose(y.mean(axis=1), 0, atol=1e-4)
+    faint = (audio * np.float32(2.0**-90)).astype(np.float32)  # worked on at another scale
+    np.testing.assert_allclose(separator.separate(faint, RATE).model.unmix(faint), y, atol=1e-4)
     np.testing.assert_allclose(model.mixing @ model.demixing, np.eye(4), atol=1e-10)
     energies = []
     for k, (name, image) in enumerate(sources.items()):
