@@ -299,6 +299,9 @@ def test_progress_ends_it(separator):
     assert [news.loss for news in told[1:3]] == list(sources.model.losses)
     assert isinstance(told[1].model, InstantaneousModel)
     assert told[1].model.demixing.shape == (4, 4)
+    sources = separator.separate(audio, RATE, callback=told.append)
+    assert len(sources.model.losses) <= told[-2].n_iterations
+    assert told[-2].n_iterations == separator.n_iter * (3 if separator == ALL["deflation"] else 1)
 
 
 @every()

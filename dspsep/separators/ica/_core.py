@@ -59,6 +59,11 @@ class InstantaneousSeparator(Separator):
     def _solve(self, Z: Array, sample_rate: float, report: Report) -> Solution:
         """Return what demixes white signals of at least two rows."""
 
+    def _most_iterations(self, rank: int) -> int | None:
+        """Return how many iterations there may be, for the progress that is told."""
+        limit: int | None = getattr(self, "n_iter", None)
+        return limit
+
     def separate(self, mixture: Array, sample_rate: float, *, callback: Callback | None = None) -> Sources:
         """Take a mixture apart.
 
@@ -129,7 +134,7 @@ class InstantaneousSeparator(Separator):
             if tell is _say_nothing:
                 return False
             so_far = model_of(Solution(W, (loss,), False), np.zeros(len(W)))
-            limit = getattr(self, "n_iter", None)
+            limit = self._most_iterations(len(W))
             told = Progress(stage="fit", iteration=iteration, n_iterations=limit, loss=loss, model=so_far)
             return bool(tell(told))
 

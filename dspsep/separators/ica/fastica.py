@@ -113,6 +113,9 @@ class FastICA(InstantaneousSeparator):
         _check(self.algorithm, self.contrast, self.n_iter, self.tol, self.seed)
         object.__setattr__(self, "tol", float(self.tol))
 
+    def _most_iterations(self, rank: int) -> int:
+        return self.n_iter * (rank - 1 if self.algorithm == "deflation" else 1)
+
     def _solve(self, Z: Array, sample_rate: float, report: Report) -> Solution:
         return _solve(Z, self.algorithm, self.contrast, (self.n_iter, self.tol, self.seed), report)
 
