@@ -38,6 +38,13 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.hpss.iterative import IterativeHPSS, IterativeHPSSModel, iterative_hpss
     from dspsep.separators.hpss.median import HPSS, HPSSModel, hpss_masks
     from dspsep.separators.hpss.two_stage import TwoStageHPSS
+    from dspsep.separators.ica._model import InstantaneousModel
+    from dspsep.separators.ica._whitening import whiten
+    from dspsep.separators.ica.fastica import FastICA, fastica
+    from dspsep.separators.ica.infomax import Infomax, infomax
+    from dspsep.separators.ica.jade import JADE, jade
+    from dspsep.separators.ica.picard import Picard, picard
+    from dspsep.separators.ica.sobi import SOBI, sobi
     from dspsep.separators.lowrank.decomposition import rpca
     from dspsep.separators.lowrank.ft2d import FT2D, FT2DModel, ft2d
     from dspsep.separators.lowrank.rpca import RPCA, RPCAModel
@@ -74,12 +81,14 @@ __all__ = [
     "DUET",
     "FT2D",
     "HPSS",
+    "JADE",
     "KAM",
     "NMF",
     "NMFD",
     "PROJET",
     "REPET",
     "RPCA",
+    "SOBI",
     "STFT",
     "ADRess",
     "ADRessModel",
@@ -92,12 +101,15 @@ __all__ = [
     "DspsepError",
     "DspsepWarning",
     "FT2DModel",
+    "FastICA",
     "FrozenArray",
     "HPSSModel",
     "HighLowPass",
     "HighLowPassModel",
     "Horizontal",
+    "Infomax",
     "InputError",
+    "InstantaneousModel",
     "IterativeHPSS",
     "IterativeHPSSModel",
     "KAMModel",
@@ -116,6 +128,7 @@ __all__ = [
     "PROJETModel",
     "Pattern",
     "Periodic",
+    "Picard",
     "Pipeline",
     "Progress",
     "Provenance",
@@ -149,11 +162,14 @@ __all__ = [
     "display",
     "duet_histogram",
     "evaluate_folders",
+    "fastica",
     "from_json",
     "ft2d",
     "get_num_threads",
     "hpss_masks",
+    "infomax",
     "iterative_hpss",
+    "jade",
     "kam",
     "learn_templates",
     "load",
@@ -164,6 +180,7 @@ __all__ = [
     "nmfd",
     "num_threads",
     "oracle",
+    "picard",
     "projet",
     "read_midi",
     "rpca",
@@ -172,8 +189,10 @@ __all__ = [
     "separate_file",
     "separators",
     "set_num_threads",
+    "sobi",
     "testing",
     "warmup",
+    "whiten",
 ]
 
 

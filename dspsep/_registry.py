@@ -151,6 +151,36 @@ METHODS: dict[str, Method] = {
         max_channels=2,
         source_names=("source_0", "source_1", "source_2"),
     ),
+    "FastICA": Method(
+        target="dspsep.separators.ica.fastica:FastICA",
+        family="ica",
+        summary="Instantaneous mixtures: outputs as far from Gaussian as they can be, by a fixed point",
+        min_channels=2,
+    ),
+    "Infomax": Method(
+        target="dspsep.separators.ica.infomax:Infomax",
+        family="ica",
+        summary="Instantaneous mixtures: the matrix of largest likelihood, by relative gradient descent",
+        min_channels=2,
+    ),
+    "Picard": Method(
+        target="dspsep.separators.ica.picard:Picard",
+        family="ica",
+        summary="Instantaneous mixtures: the matrix of largest likelihood, by preconditioned L-BFGS",
+        min_channels=2,
+    ),
+    "JADE": Method(
+        target="dspsep.separators.ica.jade:JADE",
+        family="ica",
+        summary="Instantaneous mixtures: joint diagonalisation of fourth-order cumulants",
+        min_channels=2,
+    ),
+    "SOBI": Method(
+        target="dspsep.separators.ica.sobi:SOBI",
+        family="ica",
+        summary="Instantaneous mixtures: joint diagonalisation of correlations over time",
+        min_channels=2,
+    ),
     "MixtureAsEstimate": Method(
         target="dspsep.separators.baseline.mixture:MixtureAsEstimate",
         family="baseline",
@@ -192,6 +222,7 @@ _MODELS: dict[str, str] = {
     "DUETModel": "dspsep.separators.spatial.duet:DUETModel",
     "MidSideModel": "dspsep.separators.spatial.mid_side:MidSideModel",
     "PROJETModel": "dspsep.separators.spatial.projet:PROJETModel",
+    "InstantaneousModel": "dspsep.separators.ica._model:InstantaneousModel",
 }
 
 #: Separators that cannot be made without templates or notes of the user's, and so are no methods of the
@@ -261,12 +292,15 @@ PUBLIC: dict[str, str] = {
     "center_mask": "dspsep.separators.spatial.mid_side:center_mask",
     "duet_histogram": "dspsep.separators.spatial._panning:duet_histogram",
     "evaluate_folders": "dspsep.batch.evaluation:evaluate_folders",
+    "fastica": "dspsep.separators.ica.fastica:fastica",
     "from_json": "dspsep.separator:from_json",
     "ft2d": "dspsep.separators.lowrank.ft2d:ft2d",
     "get_num_threads": "dspsep._parallel:get_num_threads",
     "hpss_masks": "dspsep.separators.hpss.median:hpss_masks",
+    "infomax": "dspsep.separators.ica.infomax:infomax",
     "iterative_hpss": "dspsep.separators.hpss.iterative:iterative_hpss",
     "kam": "dspsep.separators.repetition.kam:kam",
+    "jade": "dspsep.separators.ica.jade:jade",
     "learn_templates": "dspsep.separators.nmf.templates:learn_templates",
     "load": "dspsep.data.files:load",
     "load_model": "dspsep.model:load_model",
@@ -274,14 +308,17 @@ PUBLIC: dict[str, str] = {
     "nmfd": "dspsep.separators.nmf.deconvolution:nmfd",
     "num_threads": "dspsep._parallel:num_threads",
     "projet": "dspsep.separators.spatial._projet:projet",
+    "picard": "dspsep.separators.ica.picard:picard",
     "read_midi": "dspsep.data.midi:read_midi",
     "rpca": "dspsep.separators.lowrank.decomposition:rpca",
     "save": "dspsep.data.files:save",
     "score_start": "dspsep.separators.nmf.score:score_start",
     "separate_file": "dspsep.data._separation:separate_file",
     "set_num_threads": "dspsep._parallel:set_num_threads",
+    "sobi": "dspsep.separators.ica.sobi:sobi",
     "warmup": "dspsep._warmup:warmup",
     "WarmupReport": "dspsep._warmup:WarmupReport",
+    "whiten": "dspsep.separators.ica._whitening:whiten",
 }
 
 #: Modules that are public names themselves.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -10,21 +12,26 @@ from dspsep import (
     DUET,
     FT2D,
     HPSS,
+    JADE,
     KAM,
     NMF,
     NMFD,
     PROJET,
     RPCA,
+    SOBI,
     STFT,
     ADRess,
     BackendError,
     Cross,
+    FastICA,
     Horizontal,
+    Infomax,
     InputError,
     MidSide,
     OnlineNMF,
     Pattern,
     Periodic,
+    Picard,
     Pipeline,
     Regroup,
     SemiSupervisedNMF,
@@ -120,6 +127,37 @@ def test_medians(name, exits):
         assert exits() == 0
         check_near(medians, getattr(generic, name)(values, length), 0)
         exits()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("separator", "most"),
+    [
+        (FastICA(n_iter=5), 10),
+        (FastICA(algorithm="deflation", contrast="exp", n_iter=5), 15),
+        (Infomax(n_iter=5), 20),
+        (Picard(ortho=True, n_sources=2, n_iter=5), 20),
+        (JADE(), 6),
+        (SOBI(), 5),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_instantaneous_separators(separator, most, dtype, exits):
+    """Small matrices go to the host, a few times each iteration; signals do not."""
+    audio = np.linalg.qr(noise(9).reshape(3, 3))[0] @ np.random.default_rng(0).laplace(size=(3, 2000))
+    audio = audio.astype(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dspsep.DspsepWarning)
+        expected = separator.separate(audio, 8000)
+        exits()
+        sources = separator.separate(on_device(audio), 8000)
+        assert exits() <= most
+    for name in sources:
+        check_near(sources[name], expected[name], 1e-9 if dtype == "float64" else 2e-3)
+    model = sources.model
+    assert isinstance(model.demixing, np.ndarray)
+    outputs = model.unmix(on_device(audio))
+    check_near(outputs, model.unmix(audio), 1e-9 if dtype == "float64" else 1e-4)
 
 
 @pytest.mark.core

@@ -6,6 +6,7 @@ from benchmarks.harness import Comparison, Suite
 from benchmarks.suites.batches import SUITE as BATCHES
 from benchmarks.suites.files import SUITE as FILES
 from benchmarks.suites.hpss import SUITE as HPSS
+from benchmarks.suites.ica import SUITE as ICA
 from benchmarks.suites.imports import SUITE as IMPORTS
 from benchmarks.suites.kernels import SUITE as KERNELS
 from benchmarks.suites.lowrank import SUITE as LOWRANK
@@ -31,6 +32,7 @@ SUITES: dict[str, Suite] = {
         NMF,
         REPETITION,
         LOWRANK,
+        ICA,
         IMPORTS,
         KERNELS,
     )

@@ -14,6 +14,11 @@ from dspsep.separators.hpss.cascaded import CascadedHPSS
 from dspsep.separators.hpss.iterative import IterativeHPSS
 from dspsep.separators.hpss.median import HPSS
 from dspsep.separators.hpss.two_stage import TwoStageHPSS
+from dspsep.separators.ica.fastica import FastICA
+from dspsep.separators.ica.infomax import Infomax
+from dspsep.separators.ica.jade import JADE
+from dspsep.separators.ica.picard import Picard
+from dspsep.separators.ica.sobi import SOBI
 from dspsep.separators.lowrank.ft2d import FT2D
 from dspsep.separators.lowrank.rpca import RPCA
 from dspsep.separators.nmf.blind import NMF
@@ -34,6 +39,7 @@ from dspsep.stft import STFT
 from dspsep.testing import contract
 
 _SMALL = STFT(512)
+_ICA = {"channels": (2,), "precision_snr": 40, "scale_tolerance": 1e-4}
 
 SEPARATORS = {
     "hpss": (HPSS(), {}),
@@ -171,6 +177,11 @@ SEPARATORS = {
         PROJET(stft=_SMALL, n_angles=9, n_projections=5, n_iter=5),
         {"channels": (2,), "precision_snr": 40},
     ),
+    "fastica": (FastICA(), _ICA),
+    "infomax": (Infomax(extended=False, tol=1e-4, n_sources=2), _ICA),
+    "picard": (Picard(ortho=True), _ICA),
+    "jade": (JADE(n_sources=1), _ICA),
+    "sobi": (SOBI(), _ICA),
     "mixture": (MixtureAsEstimate(), {}),
     "mixture-of-three": (MixtureAsEstimate(source_names=("drums", "bass", "rest")), {}),
     "high-low-pass": (HighLowPass(), {}),

@@ -1,0 +1,1 @@
+"""Independent component analysis: instantaneous mixtures, demixed by one matrix."""
