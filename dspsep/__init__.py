@@ -58,11 +58,14 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.repetition.nearest import NearestNeighborMedian, NearestNeighborMedianModel
     from dspsep.separators.repetition.repet import REPET, REPETModel
     from dspsep.separators.repetition.similarity import REPETSim, REPETSimModel
+    from dspsep.separators.spatial.cacgmm import CACGMM, CACGMMModel, cacgmm
+    from dspsep.separators.spatial.fastmnmf import FastMNMF2, FastMNMF2Model, fastmnmf2
     from dspsep.sources import Provenance, Sources
     from dspsep.stft import STFT, Spectrogram
     from dspsep.streaming import Reach, Stream
 
 __all__ = [
+    "CACGMM",
     "FT2D",
     "HPSS",
     "NMF",
@@ -73,10 +76,13 @@ __all__ = [
     "AdaptiveREPET",
     "AdaptiveREPETModel",
     "BackendError",
+    "CACGMMModel",
     "CascadedHPSS",
     "DspsepError",
     "DspsepWarning",
     "FT2DModel",
+    "FastMNMF2",
+    "FastMNMF2Model",
     "FrozenArray",
     "HPSSModel",
     "HighLowPass",
@@ -120,9 +126,11 @@ __all__ = [
     "WarmupReport",
     "__version__",
     "beat_spectrum",
+    "cacgmm",
     "data",
     "display",
     "evaluate_folders",
+    "fastmnmf2",
     "from_json",
     "ft2d",
     "get_num_threads",

@@ -113,6 +113,20 @@ METHODS: dict[str, Method] = {
         summary="A background that repeats, by the peaks of a 2-D Fourier transform of the spectrogram",
         source_names=("background", "foreground"),
     ),
+    "FastMNMF2": Method(
+        target="dspsep.separators.spatial.fastmnmf:FastMNMF2",
+        family="spatial",
+        summary="Sources by place and by spectrum, more than microphones if need be: fast multichannel NMF",
+        min_channels=2,
+        source_names=("source_0", "source_1"),
+    ),
+    "CACGMM": Method(
+        target="dspsep.separators.spatial.cacgmm:CACGMM",
+        family="spatial",
+        summary="Masks by direction, more sources than microphones if need be: angular Gaussian mixtures",
+        min_channels=2,
+        source_names=("source_0", "source_1"),
+    ),
     "MixtureAsEstimate": Method(
         target="dspsep.separators.baseline.mixture:MixtureAsEstimate",
         family="baseline",
@@ -149,6 +163,8 @@ _MODELS: dict[str, str] = {
     "NMFModel": "dspsep.separators.nmf.blind:NMFModel",
     "RPCAModel": "dspsep.separators.lowrank.rpca:RPCAModel",
     "FT2DModel": "dspsep.separators.lowrank.ft2d:FT2DModel",
+    "CACGMMModel": "dspsep.separators.spatial.cacgmm:CACGMMModel",
+    "FastMNMF2Model": "dspsep.separators.spatial.fastmnmf:FastMNMF2Model",
 }
 
 #: Separators that cannot be made without templates or notes of the user's, and so are no methods of the
@@ -204,7 +220,9 @@ PUBLIC: dict[str, str] = {
     "Spectrogram": "dspsep.stft:Spectrogram",
     "Stream": "dspsep.streaming:Stream",
     "beat_spectrum": "dspsep.separators.repetition._period:beat_spectrum",
+    "cacgmm": "dspsep.separators.spatial.cacgmm:cacgmm",
     "evaluate_folders": "dspsep.batch.evaluation:evaluate_folders",
+    "fastmnmf2": "dspsep.separators.spatial.fastmnmf:fastmnmf2",
     "from_json": "dspsep.separator:from_json",
     "ft2d": "dspsep.separators.lowrank.ft2d:ft2d",
     "get_num_threads": "dspsep._parallel:get_num_threads",

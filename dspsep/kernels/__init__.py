@@ -125,6 +125,23 @@ class Kernels(Protocol):
         what `kept`, of the shape of `factor`, says.
         """
 
+    def fastmnmf_covariances(self, parts: Array, weights: Array) -> Array:
+        """Return the sums over t of ``weights[m, f, t] * x x^H``: (n_freqs, n_weights, n_channels, n_channels).
+
+        x are the channels of bin (f, t): `parts` (n_freqs, 2 n_channels, n_frames) has their real parts, and
+        then their imaginary parts. In double precision.
+        """
+
+    def fastmnmf_powers(self, Q: Array, parts: Array) -> Array:
+        """Return ``abs(Q[f] @ x) ** 2``, (n_outputs, n_freqs, n_frames), for x as above, in its precision."""
+
+    def fastmnmf_sweep(self, Q: Array, V: Array) -> tuple[Array, Array]:
+        """Return Q (n_freqs, n, n) after iterative projection of each row in turn, and what log|det Q| gained.
+
+        Row m becomes ``y^H / sqrt(y^H V_m y)`` with ``y = (Q V_m)^-1 e_m``, which minimises the sum over m of
+        ``q_m V_m q_m^H`` less ``2 log|det Q|`` over it. `V` is (n_freqs, n, n, n), positive definite.
+        """
+
     def cross_spectra(self, left: Array, right: Array) -> Array:
         """Return the sum over b of ``conj(left[i, b, f]) * right[j, b, f]``: (left, right, n_freqs)."""
 

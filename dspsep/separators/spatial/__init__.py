@@ -1,0 +1,1 @@
+"""Separation by where sources are: panning, delays and spatial models."""
