@@ -132,9 +132,6 @@ class Kernels(Protocol):
         then their imaginary parts. In double precision.
         """
 
-    def fastmnmf_powers(self, Q: Array, parts: Array) -> Array:
-        """Return ``abs(Q[f] @ x) ** 2``, (n_outputs, n_freqs, n_frames), for x as above, in its precision."""
-
     def fastmnmf_sweep(self, Q: Array, V: Array) -> tuple[Array, Array]:
         """Return Q (n_freqs, n, n) after iterative projection of each row in turn, and what log|det Q| gained.
 

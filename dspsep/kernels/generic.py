@@ -13,7 +13,6 @@ __all__ = [
     "diffusion_step",
     "divergence_terms",
     "fastmnmf_covariances",
-    "fastmnmf_powers",
     "fastmnmf_sweep",
     "filter_spectra",
     "istft",
@@ -261,17 +260,6 @@ def fastmnmf_covariances(parts: Array, weights: Array) -> Array:
     V = V + 1j * (rows @ xp.permute_dims(one, (1, 2, 0)))
     covariances: Array = xp.reshape(V, (*V.shape[:2], n_channels, n_channels))
     return covariances
-
-
-def fastmnmf_powers(Q: Array, parts: Array) -> Array:
-    """See `dspsep.kernels.Kernels.fastmnmf_powers`."""
-    xp = _backend.namespace(Q, parts)
-    n_outputs = Q.shape[1]
-    real, imaginary = (xp.astype(part, parts.dtype) for part in (xp.real(Q), xp.imag(Q)))
-    upper, lower = xp.concat([real, -imaginary], axis=2), xp.concat([imaginary, real], axis=2)
-    Z = xp.concat([upper, lower], axis=1) @ parts
-    powers: Array = xp.permute_dims(Z[:, :n_outputs, :] ** 2 + Z[:, n_outputs:, :] ** 2, (1, 0, 2))
-    return powers
 
 
 def fastmnmf_sweep(Q: Array, V: Array) -> tuple[Array, Array]:

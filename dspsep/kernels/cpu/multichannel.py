@@ -1,4 +1,4 @@
-"""Spatial models: weighted covariances of channels, powers behind demixing matrices, and updates of these.
+"""Spatial models: weighted covariances of channels, and updates of demixing matrices.
 
 Spectra are split into real and imaginary parts, so that all loops over frames are vector instructions.
 """
@@ -13,7 +13,10 @@ from dspsep import _parallel
 from dspsep._typing import Array
 from dspsep.kernels.cpu._jit import inlined, kernel, readonly
 
-__all__ = ["fastmnmf_covariances", "fastmnmf_powers", "fastmnmf_sweep"]
+__all__ = [
+    "fastmnmf_covariances",
+    "fastmnmf_sweep",
+]
 
 # Frequencies per unit of work.
 _FREQS = 16
@@ -31,8 +34,27 @@ def fastmnmf_covariances(parts: Array, weights: Array) -> Array:
     for start in range(0, n_freqs, _FREQS):
         part = slice(start, start + _FREQS)
         jobs.append((parts[part], weights[:, part], V[part]))
-    _parallel.run(_covariances, jobs)
+    _parallel.run(_covariances_of_two if n_channels == 2 else _covariances, jobs)
     return V
+
+
+@kernel
+def _covariances_of_two(parts: Array, weights: Array, V: Array) -> None:
+    """Do it for two channels, whose products need no room."""
+    for f in range(parts.shape[0]):
+        a, b, c, d = parts[f, 0], parts[f, 2], parts[f, 1], parts[f, 3]
+        for m in range(weights.shape[0]):
+            row = weights[m, f]
+            one = two = real = imaginary = 0.0
+            for t in range(a.size):
+                w, p, q = np.float64(row[t]), np.float64(a[t]), np.float64(b[t])
+                r, s = np.float64(c[t]), np.float64(d[t])
+                one += w * (p * p + q * q)
+                two += w * (r * r + s * s)
+                real += w * (r * p + s * q)
+                imaginary += w * (s * p - r * q)
+            V[f, m, 0, 0], V[f, m, 1, 1] = one, two
+            V[f, m, 1, 0], V[f, m, 0, 1] = complex(real, imaginary), complex(real, -imaginary)
 
 
 @kernel
@@ -59,15 +81,17 @@ def _covariances(parts: Array, weights: Array, V: Array) -> None:
                         a, b = exact[i, t], exact[n_channels + i, t]
                         c, d = exact[j, t], exact[n_channels + j, t]
                         products[0, t] = a * c + b * d
-                        products[1, t] = b * c - a * d
+                        if j < i:
+                            products[1, t] = b * c - a * d
                     for m in range(0, rows.shape[0], 2):
                         one = two = three = four = 0.0
                         for t in range(n):
-                            real, imaginary = products[0, t], products[1, t]
-                            one += rows[m, t] * real
-                            two += rows[m, t] * imaginary
-                            three += rows[m + 1, t] * real
-                            four += rows[m + 1, t] * imaginary
+                            one += rows[m, t] * products[0, t]
+                            three += rows[m + 1, t] * products[0, t]
+                        if j < i:
+                            for t in range(n):
+                                two += rows[m, t] * products[1, t]
+                                four += rows[m + 1, t] * products[1, t]
                         V[f, m, i, j] += complex(one, two)
                         if m + 1 < n_weights:
                             V[f, m + 1, i, j] += complex(three, four)
@@ -75,42 +99,6 @@ def _covariances(parts: Array, weights: Array, V: Array) -> None:
             for i in range(n_channels):
                 for j in range(i):
                     V[f, m, j, i] = V[f, m, i, j].conjugate()
-
-
-def fastmnmf_powers(Q: Array, parts: Array) -> Array:
-    """See `dspsep.kernels.Kernels.fastmnmf_powers`."""
-    parts = readonly(parts)
-    n_freqs, n_parts, n_frames = parts.shape
-    real = parts.dtype
-    split = readonly(np.stack([Q.real, Q.imag]).astype(real))
-    powers = np.empty((Q.shape[1], n_freqs, n_frames), real)
-    jobs = []
-    for start in range(0, n_freqs, _FREQS):
-        part = slice(start, start + _FREQS)
-        jobs.append((split[:, part], parts[part], powers[:, part]))
-    _parallel.run(_powers, jobs)
-    return powers
-
-
-@kernel
-def _powers(Q: Array, parts: Array, powers: Array) -> None:
-    n_freqs, n_parts, n_frames = parts.shape
-    n_channels = n_parts // 2
-    one, other = np.empty(n_frames, parts.dtype), np.empty(n_frames, parts.dtype)
-    for f in range(n_freqs):
-        for m in range(Q.shape[2]):
-            for t in range(n_frames):
-                one[t] = 0
-                other[t] = 0
-            for c in range(n_channels):
-                p, q = Q[0, f, m, c], Q[1, f, m, c]
-                a, b = parts[f, c], parts[f, n_channels + c]
-                for t in range(n_frames):
-                    one[t] += p * a[t] - q * b[t]
-                    other[t] += p * b[t] + q * a[t]
-            row = powers[m, f]
-            for t in range(n_frames):
-                row[t] = one[t] * one[t] + other[t] * other[t]
 
 
 def fastmnmf_sweep(Q: Array, V: Array) -> tuple[Array, Array]:

@@ -26,6 +26,7 @@ __all__ = [
     "check_iterations",
     "check_parameters",
     "frame_major",
+    "powers_behind",
     "source_names",
     "split",
     "warn_of_rank",
@@ -150,6 +151,22 @@ def warn_of_rank(data: Split, name: str) -> None:
             f"or there are fewer frames than channels): {name} has less to tell sources apart by.",
             stacklevel=5,
         )
+
+
+def powers_behind(Q: Array, parts: Array, added: Array) -> Array:
+    """Return ``abs(Q[f] @ x) ** 2 + added`` (n_outputs, bins, n_frames), in the precision of `parts`.
+
+    x are the channels, split, and `added` is (bins, n_outputs).
+    """
+    xp = _backend.namespace(Q, parts)
+    n_outputs = Q.shape[1]
+    real, imaginary = (xp.astype(part, parts.dtype) for part in (xp.real(Q), xp.imag(Q)))
+    upper, lower = xp.concat([real, -imaginary], axis=2), xp.concat([imaginary, real], axis=2)
+    Z = xp.concat([upper, lower], axis=1) @ parts
+    Z *= Z
+    powers: Array = Z[:, :n_outputs, :] + Z[:, n_outputs:, :]
+    powers += xp.astype(added, parts.dtype)[:, :, None]
+    return xp.permute_dims(powers, (1, 0, 2))  # type: ignore[no-any-return]
 
 
 def frame_major(like: Array, n_channels: int) -> tuple[Array, Array]:

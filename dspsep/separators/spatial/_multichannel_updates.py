@@ -18,15 +18,18 @@ is one, the directivity of a source sums to one, and so does each of its spectra
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from dspsep import _backend
 from dspsep._typing import Array
 from dspsep.kernels import kernels_for
-from dspsep.separators.spatial._multichannel import Split, blocks
+from dspsep.separators.spatial._multichannel import Split, blocks, powers_behind
 
 __all__ = ["Factors", "iterate", "matched"]
+
+# The exponent of the paper, with which the objective cannot rise, and one that is faster while it does not.
+_SAFE, _BOLD = 0.5, 1.0
 
 #: Told how many iterations are done and the objective; ends them by returning True.
 Report = Callable[[int, float], bool]
@@ -41,12 +44,13 @@ class Factors(NamedTuple):
     H: Array
 
 
-class _Sums(NamedTuple):
-    """What a pass over the frequencies finds."""
+class _Pass(NamedTuple):
+    """What a pass over the frequencies finds; `gains` is what log |det Q| gained in each."""
 
     loss: float
     Q: Array
     W: Array
+    gains: Array
     numerator: Array
     denominator: Array
 
@@ -55,108 +59,116 @@ def iterate(
     data: Split, start: Factors, n_iter: int, report: Report | None = None
 ) -> tuple[Factors, tuple[float, ...]]:
     """Return the factors after some iterations, and the objective at the start and after each."""
-    factors = start
     xp = _backend.namespace(data.parts)
-    P = xp.empty(
-        (data.n_channels, data.n_freqs, data.n_frames), dtype=data.parts.dtype, device=data.parts.device
-    )
-    for part in blocks(data, data.n_channels):
-        P[:, part, :] = _powers(data, factors.Q[part, :, :], part)
+    factors, P = start, _all_powers(data, start)
     determinants = xp.linalg.slogdet(factors.Q)[1]
     losses: list[float] = []
+    exponent, before = _BOLD, (factors, determinants)
     while True:
-        done = len(losses)
-        last = done == n_iter
-        found, gains = _spectra(data, factors, P, update=not last)
-        losses.append(found.loss - 2 * data.n_frames * _backend.scalar(xp.sum(determinants)))
-        # What was found in this pass is not used if the iterations end here.
-        if last or (report is not None and done and report(done, losses[-1])):
-            return factors, tuple(losses)
-        determinants = determinants + gains
-        H = factors.H * _root(found.numerator, found.denominator)
-        factors = _directivity(data, Factors(found.Q, factors.g, found.W, _floored(H)), P)
+        # What a pass finds is not used if the iterations end with it.
+        found = _spectra(data, factors, P, exponent, update=len(losses) < n_iter)
+        loss = found.loss - 2 * data.n_frames * _backend.scalar(xp.sum(determinants))
+        if losses and exponent > _SAFE and not loss <= losses[-1]:
+            exponent = _SAFE
+            factors, determinants = before
+            P = _all_powers(data, factors)
+            found = _spectra(data, factors, P, exponent, update=True)
+        else:
+            losses.append(loss)
+            if len(losses) > n_iter or (report and len(losses) > 1 and report(len(losses) - 1, loss)):
+                return factors, tuple(losses)
+        before = factors, determinants
+        determinants = determinants + found.gains
+        H = _floored(factors.H * _ratio(found.numerator, found.denominator, exponent))
+        factors = _directivity(data, Factors(found.Q, factors.g, found.W, H), P, exponent)
 
 
 def matched(data: Split, factors: Factors) -> Factors:
     """Return factors whose model has the mean of the powers behind Q."""
-    total = model = 0.0
     xp = _backend.namespace(data.parts)
+    P = _all_powers(data, factors)
+    total = _backend.scalar(xp.sum(P, dtype=xp.float64))
+    levels = [xp.sum(factors.W[:, part, :] @ factors.H, axis=(1, 2)) for part in blocks(data, data.n_channels)]
+    model = xp.sum(xp.stack(levels), axis=0)
+    size = _backend.scalar(xp.sum(xp.astype(model, xp.float64)[:, None] * factors.g))
+    return factors._replace(H=factors.H * (total / size if size else 1.0))
+
+
+def _all_powers(data: Split, factors: Factors) -> Array:
+    """Return P of all frequencies."""
+    xp = _backend.namespace(data.parts)
+    shape = (data.n_channels, data.n_freqs, data.n_frames)
+    P = xp.empty(shape, dtype=data.parts.dtype, device=data.parts.device)
     for part in blocks(data, data.n_channels):
-        total += _backend.scalar(xp.sum(_powers(data, factors.Q[part, :, :], part), dtype=xp.float64))
-        model += _backend.scalar(xp.sum(_model(factors, part)[1], dtype=xp.float64))
-    return factors._replace(H=factors.H * (total / model if model else 1.0))
+        P[:, part, :] = _powers(data, factors.Q[part, :, :], part)
+    return P
 
 
 def _powers(data: Split, Q: Array, part: slice) -> Array:
     """Return |q x|^2 and what the noise adds."""
     xp = _backend.namespace(Q)
     parts = data.parts[part, :, :]
-    P = kernels_for(parts).fastmnmf_powers(Q, parts)
     norms = xp.sum(xp.real(Q) ** 2 + xp.imag(Q) ** 2, axis=2)
-    noise = xp.permute_dims(norms * data.noise[part][:, None], (1, 0))
-    P += xp.astype(noise, P.dtype)[:, :, None]
-    return P
+    return powers_behind(Q, parts, norms * data.noise[part][:, None])
 
 
-def _model(factors: Factors, part: slice) -> tuple[Array, Array]:
-    """Return L (n_sources, bins, frames) and Y (n_channels, bins, frames) of some frequencies."""
-    xp = _backend.namespace(factors.W)
-    L = factors.W[:, part, :] @ factors.H
-    n_sources, *shape = L.shape
-    g = xp.astype(factors.g, L.dtype)
-    Y = xp.permute_dims(g, (1, 0)) @ xp.reshape(L, (n_sources, -1))
-    return L, xp.reshape(Y, (-1, *shape))
-
-
-def _back(factors: Factors, P: Array, inverse: Array) -> tuple[Array, Array]:
-    """Return ``sum_m g P / Y^2`` and ``sum_m g / Y`` for each source."""
-    xp = _backend.namespace(P)
-    n_channels, *shape = P.shape
-    g = xp.astype(factors.g, P.dtype)
-    weighted = P * inverse
-    weighted *= inverse
-    return tuple(  # type: ignore[return-value]
-        xp.reshape(g @ xp.reshape(values, (n_channels, -1)), (-1, *shape)) for values in (weighted, inverse)
-    )
-
-
-def _spectra(data: Split, factors: Factors, P: Array, *, update: bool) -> tuple[_Sums, Array]:
-    """Return the objective, less determinants, and Q, W, and sums for H; and what log |det Q| gained.
+def _spectra(data: Split, factors: Factors, P: Array, exponent: float, *, update: bool) -> _Pass:
+    """Return the objective, less determinants; Q, W, and sums for H.
 
     The powers behind the new Q replace those in `P`.
     """
     xp = _backend.namespace(P)
-    g, H = factors.g, factors.H
+    _, g, _, H = factors
     numerator, denominator = xp.zeros_like(H), xp.zeros_like(H)
     transposed = xp.permute_dims(H, (0, 2, 1))
-    loss, all_Q, all_W, all_gains = 0.0, [], [], []
+    loss, rows = 0.0, []
     for part in blocks(data, max(data.n_channels, int(g.shape[0]))):
-        _, Y = _model(factors, part)
-        own = P[:, part, :]
+        W = factors.W[:, part, :]
+        Y = _model(W @ H, g)
         inverse = 1 / Y
-        terms = own * inverse
-        terms += xp.log(Y)
+        terms = xp.log(Y)
+        terms += P[:, part, :] * inverse
         loss += _backend.scalar(xp.sum(terms, dtype=xp.float64))
         if not update:
             continue
-        Q, scale, gains = _projected(data, factors.Q[part, :, :], inverse, part)
+        Q, squares, gains = _projected(data, factors.Q[part, :, :], inverse, part)
         P[:, part, :] = own = _powers(data, Q, part)
-        scale = xp.astype(scale, P.dtype)[:, None]
-        inverse *= scale
-        local = Factors(Q, g, factors.W[:, part, :] / scale, H)
-        above, below = (values @ transposed for values in _back(local, own, inverse))
-        local = local._replace(W=_floored(local.W * _root(above, below)))
-        above, below = _back(local, own, 1 / _model(local, slice(None))[1])
-        W = xp.permute_dims(local.W, (0, 2, 1))
-        numerator += W @ above
-        denominator += W @ below
-        all_Q.append(Q)
-        all_W.append(local.W)
-        all_gains.append(gains)
+        scale = 1 / xp.astype(squares, P.dtype)[:, None]
+        inverse /= scale
+        above, below = (values @ transposed for values in _back(own, inverse, g))
+        W = _floored(W * scale * _ratio(above, below, exponent))
+        above, below = _back(own, 1 / _model(W @ H, g), g)
+        upright = xp.permute_dims(W, (0, 2, 1))
+        numerator += upright @ above
+        denominator += upright @ below
+        rows.append((Q, W, gains))
     if not update:
-        return _Sums(loss, factors.Q, factors.W, numerator, denominator), xp.zeros_like(data.noise)
-    found = _Sums(loss, xp.concat(all_Q, axis=0), xp.concat(all_W, axis=1), numerator, denominator)
-    return found, xp.concat(all_gains, axis=0)
+        return _Pass(loss, factors.Q, factors.W, data.noise, numerator, denominator)
+    Q, W, gains = (
+        xp.concat(found, axis=axis) for found, axis in zip(zip(*rows, strict=True), (0, 1, 0), strict=True)
+    )
+    return _Pass(loss, Q, W, gains, numerator, denominator)
+
+
+def _model(L: Array, g: Array) -> Array:
+    """Return Y (n_channels, bins, n_frames)."""
+    xp = _backend.namespace(L)
+    g = xp.permute_dims(xp.astype(g, L.dtype), (1, 0))
+    return xp.reshape(g @ xp.reshape(L, (L.shape[0], -1)), (-1, *L.shape[1:]))  # type: ignore[no-any-return]
+
+
+def _back(P: Array, inverse: Array, g: Array) -> Iterator[Array]:
+    """Yield ``sum_m g P / Y^2`` and ``sum_m g / Y`` for each source, `inverse` being 1 / Y."""
+    xp = _backend.namespace(P)
+    g = xp.astype(g, P.dtype)
+    for values in (_over_squares(P, inverse), inverse):
+        yield xp.reshape(g @ xp.reshape(values, (P.shape[0], -1)), (-1, *P.shape[1:]))
+
+
+def _over_squares(P: Array, inverse: Array) -> Array:
+    weighted = P * inverse  # not the square of the inverse alone, which may be too large
+    weighted *= inverse
+    return weighted
 
 
 def _projected(data: Split, Q: Array, inverse: Array, part: slice) -> tuple[Array, Array, Array]:
@@ -172,42 +184,40 @@ def _projected(data: Split, Q: Array, inverse: Array, part: slice) -> tuple[Arra
     return Q / xp.sqrt(squares)[:, None, None], squares, gains - n / 2 * xp.log(squares)
 
 
-def _directivity(data: Split, factors: Factors, P: Array) -> Factors:
+def _directivity(data: Split, factors: Factors, P: Array, exponent: float) -> Factors:
     """Return the factors with new directivities, and W and H on their scales."""
     xp = _backend.namespace(P)
     above = below = xp.zeros_like(factors.g)
-    for part in blocks(data, max(P.shape[0], int(factors.g.shape[0]))):
-        L, Y = _model(factors, part)
-        inverse = 1 / Y
-        weighted = P[:, part, :] * inverse
-        weighted *= inverse
+    for part in blocks(data, max(data.n_channels, int(factors.g.shape[0]))):
+        L = factors.W[:, part, :] @ factors.H
+        inverse = 1 / _model(L, factors.g)
         L = xp.reshape(L, (L.shape[0], -1))
         sums = (
-            L @ xp.permute_dims(xp.reshape(values, (values.shape[0], -1)), (1, 0))
-            for values in (weighted, inverse)
+            xp.astype(L @ xp.permute_dims(xp.reshape(values, (data.n_channels, -1)), (1, 0)), xp.float64)
+            for values in (_over_squares(P[:, part, :], inverse), inverse)
         )
-        more, less = (xp.astype(value, xp.float64) for value in sums)
-        above, below = above + more, below + less
-    g = _floored(factors.g * _root(above, below), like=factors.H)
+        above, below = (total + more for total, more in zip((above, below), sums, strict=True))
+    g = xp.clip(factors.g * _ratio(above, below, exponent), _least(P), None)
     size = xp.sum(g, axis=1, keepdims=True)
-    g = g / size
     height = xp.sum(factors.W, axis=1, keepdims=True)
     H = factors.H * (xp.permute_dims(height, (0, 2, 1)) * xp.astype(size, height.dtype)[:, :, None])
-    return Factors(factors.Q, g, factors.W / height, H)
+    return Factors(factors.Q, g / size, factors.W / height, H)
 
 
-def _root(above: Array, below: Array) -> Array:
-    """Return the root of a ratio of sums; 1 where both are nothing."""
+def _ratio(above: Array, below: Array, exponent: float) -> Array:
+    """Return a power of the ratio of sums; 1 where both are nothing."""
     xp = _backend.namespace(above)
     there = below > 0
     ratio = above / xp.where(there, below, xp.ones_like(below))
-    root: Array = xp.sqrt(xp.where(there, ratio, xp.ones_like(ratio)))
-    return root
+    ratio = xp.where(there, ratio, xp.ones_like(ratio))
+    return ratio if exponent == 1 else ratio**exponent  # type: ignore[no-any-return]
 
 
-def _floored(values: Array, like: Array | None = None) -> Array:
+def _floored(values: Array) -> Array:
     """Return values without zeros, and without those that are slow to compute with."""
-    xp = _backend.namespace(values)
-    least = math.ldexp(float(xp.finfo((values if like is None else like).dtype).smallest_normal), 20)
-    floored: Array = xp.clip(values, least, None)
+    floored: Array = _backend.namespace(values).clip(values, _least(values), None)
     return floored
+
+
+def _least(like: Array) -> float:
+    return math.ldexp(float(_backend.namespace(like).finfo(like.dtype).smallest_normal), 20)

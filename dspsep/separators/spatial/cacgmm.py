@@ -39,6 +39,7 @@ from dspsep.separators.spatial._multichannel import (
     blocks,
     check_iterations,
     check_parameters,
+    powers_behind,
     source_names,
     split,
     warn_of_rank,
@@ -209,7 +210,7 @@ def _expected(
     inverse = xp.linalg.solve(factor, identity)
     # All rows of all sources are outputs of one demixing matrix in each bin.
     rows = xp.reshape(xp.permute_dims(inverse, (1, 0, 2, 3)), (n_bins, n_sources * n, n))
-    q = kernels_for(parts).fastmnmf_powers(rows, parts)
+    q = powers_behind(rows, parts, xp.zeros_like(xp.real(rows[:, :, 0])))
     q = xp.sum(xp.reshape(q, (n_sources, n, n_bins, -1)), axis=1)
     trace = xp.sum(xp.real(inverse) ** 2 + xp.imag(inverse) ** 2, axis=(2, 3))
     q += xp.astype(trace, q.dtype)[:, :, None] * noise
