@@ -58,8 +58,9 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.repetition.nearest import NearestNeighborMedian, NearestNeighborMedianModel
     from dspsep.separators.repetition.repet import REPET, REPETModel
     from dspsep.separators.repetition.similarity import REPETSim, REPETSimModel
+    from dspsep.separators.spatial._multichannel_model import FastMNMF2Model
     from dspsep.separators.spatial.cacgmm import CACGMM, CACGMMModel, cacgmm
-    from dspsep.separators.spatial.fastmnmf import FastMNMF2, FastMNMF2Model, fastmnmf2
+    from dspsep.separators.spatial.fastmnmf import FastMNMF2, fastmnmf2
     from dspsep.sources import Provenance, Sources
     from dspsep.stft import STFT, Spectrogram
     from dspsep.streaming import Reach, Stream

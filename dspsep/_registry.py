@@ -164,7 +164,7 @@ _MODELS: dict[str, str] = {
     "RPCAModel": "dspsep.separators.lowrank.rpca:RPCAModel",
     "FT2DModel": "dspsep.separators.lowrank.ft2d:FT2DModel",
     "CACGMMModel": "dspsep.separators.spatial.cacgmm:CACGMMModel",
-    "FastMNMF2Model": "dspsep.separators.spatial.fastmnmf:FastMNMF2Model",
+    "FastMNMF2Model": "dspsep.separators.spatial._multichannel_model:FastMNMF2Model",
 }
 
 #: Separators that cannot be made without templates or notes of the user's, and so are no methods of the

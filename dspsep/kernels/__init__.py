@@ -126,14 +126,14 @@ class Kernels(Protocol):
         """
 
     def fastmnmf_covariances(self, parts: Array, weights: Array) -> Array:
-        """Return the sums over t of ``weights[m, f, t] * x x^H``: (n_freqs, n_weights, n_channels, n_channels).
+        """Return the sums over t of ``weights[m, f, t] * x x^H``: (n_freqs, n_weights, n, n).
 
-        x are the channels of bin (f, t): `parts` (n_freqs, 2 n_channels, n_frames) has their real parts, and
-        then their imaginary parts. In double precision.
+        x are the n channels of bin (f, t): `parts` (n_freqs, 2 n, n_frames) has their real parts, and
+        then their imaginary parts. The sums are in double precision.
         """
 
     def fastmnmf_sweep(self, Q: Array, V: Array) -> tuple[Array, Array]:
-        """Return Q (n_freqs, n, n) after iterative projection of each row in turn, and what log|det Q| gained.
+        """Return Q (n_freqs, n, n) after iterative projection of all rows, and what log|det Q| gained.
 
         Row m becomes ``y^H / sqrt(y^H V_m y)`` with ``y = (Q V_m)^-1 e_m``, which minimises the sum over m of
         ``q_m V_m q_m^H`` less ``2 log|det Q|`` over it. `V` is (n_freqs, n, n, n), positive definite.

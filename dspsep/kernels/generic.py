@@ -254,9 +254,13 @@ def fastmnmf_covariances(parts: Array, weights: Array) -> Array:
     pairs = [(i, j) for i in range(n_channels) for j in range(n_channels)]
     # (bins, weights, frames) by (bins, frames, pairs)
     rows = xp.permute_dims(xp.astype(weights, xp.float64, copy=False), (1, 0, 2))
-    one = xp.stack([real[:, i, :] * real[:, j, :] + imaginary[:, i, :] * imaginary[:, j, :] for i, j in pairs])
+    one = xp.stack(
+        [real[:, i, :] * real[:, j, :] + imaginary[:, i, :] * imaginary[:, j, :] for i, j in pairs]
+    )
     V = xp.astype(rows @ xp.permute_dims(one, (1, 2, 0)), xp.complex128)
-    one = xp.stack([imaginary[:, i, :] * real[:, j, :] - real[:, i, :] * imaginary[:, j, :] for i, j in pairs])
+    one = xp.stack(
+        [imaginary[:, i, :] * real[:, j, :] - real[:, i, :] * imaginary[:, j, :] for i, j in pairs]
+    )
     V = V + 1j * (rows @ xp.permute_dims(one, (1, 2, 0)))
     covariances: Array = xp.reshape(V, (*V.shape[:2], n_channels, n_channels))
     return covariances

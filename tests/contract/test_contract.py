@@ -23,6 +23,8 @@ from dspsep.separators.repetition.extended import REPETExtended
 from dspsep.separators.repetition.nearest import NearestNeighborMedian
 from dspsep.separators.repetition.repet import REPET
 from dspsep.separators.repetition.similarity import REPETSim
+from dspsep.separators.spatial.cacgmm import CACGMM
+from dspsep.separators.spatial.fastmnmf import FastMNMF2
 from dspsep.stft import STFT
 from dspsep.testing import contract
 
@@ -132,6 +134,15 @@ SEPARATORS = {
         FT2D(stft=STFT(510, 170, "blackman"), peaks="threshold", neighbourhood=(3, 9), cutoff_hertz=None),
         {"precision_snr": 40},
     ),
+    "fastmnmf2": (
+        FastMNMF2(stft=_SMALL, n_components=2, n_iter=4),
+        {"channels": (2,), "precision_snr": 40},
+    ),
+    "fastmnmf2-three": (
+        FastMNMF2(stft=STFT(510, 170, "blackman"), n_sources=3, n_components=1, n_iter=2),
+        {"channels": (2,), "precision_snr": 40},
+    ),
+    "cacgmm": (CACGMM(stft=_SMALL, n_sources=3, n_iter=4), {"channels": (2,), "precision_snr": 40}),
     "mixture": (MixtureAsEstimate(), {}),
     "mixture-of-three": (MixtureAsEstimate(source_names=("drums", "bass", "rest")), {}),
     "high-low-pass": (HighLowPass(), {}),

@@ -37,7 +37,7 @@ NOISE = 1e-10
 # The smallest eigenvalues of covariances, over the largest, below which a channel says nothing new.
 _NO_RANK = 1e-8
 # Numbers in the largest array of a block: with some others of its size it stays in the cache.
-_BLOCK = 2**16
+_BLOCK = 2**17
 
 _MAX_N_SOURCES, _MAX_N_ITER = 64, 1_000_000
 
@@ -84,7 +84,9 @@ def split(X: object, *, scale: float | None = None, min_channels: int = 1) -> Sp
     array = _backend.as_array("X", X)
     xp = _backend.namespace(array)
     if not xp.isdtype(array.dtype, "complex floating"):
-        raise InputError("X", "a complex spectrum", f"dtype {array.dtype}", "STFT().forward(…).values is one.")
+        raise InputError(
+            "X", "a complex spectrum", f"dtype {array.dtype}", "STFT().forward(…).values is one."
+        )
     if array.ndim != 3 or 0 in array.shape or array.shape[0] < min_channels:
         requirement = f"of shape (n_channels, n_freqs, n_frames) with {min_channels} channels or more"
         raise InputError("X", requirement, f"{tuple(array.shape)}")

@@ -37,7 +37,7 @@ def alignment(shares: Array) -> _Order:
     if n_sources == 1 or n_frames == 1:
         return order
     # One frequency after the other: what belongs together lies together.
-    curves = np.ascontiguousarray(np.moveaxis(_backend.to_host(shares), 1, 0))
+    curves = np.array(np.moveaxis(_backend.to_host(shares), 1, 0), order="C")
     curves -= curves.mean(axis=2, keepdims=True)
     contrast = np.square(curves).sum(axis=(1, 2))
     norms = np.sqrt(np.square(curves).sum(axis=2, keepdims=True))

@@ -70,7 +70,7 @@ def from_images(data: Split, images: Iterable[Array], n_components: int, seed: i
         behind = xp.real(xp.sum((Q @ place.R) * xp.conj(Q), axis=2))
         g.append(xp.mean(behind, axis=0))
     directivity = xp.stack(g)
-    directivity = directivity / xp.max(directivity)
+    directivity = directivity / (_backend.scalar(xp.max(directivity)) or 1.0)
     return matched(data, Factors(Q, directivity + _ELSEWHERE**2, W, H))
 
 
@@ -91,11 +91,11 @@ def _place(image: Split, power: Array) -> _Place:
 
 
 def _spectra_of(power: Array, n_components: int, seed: int) -> tuple[Array, Array]:
-    """Return W (1, n_freqs, k) and H (1, k, n_frames) of the power of one source: the model of one channel."""
+    """Return W (1, n_freqs, k) and H (1, k, n_frames) of the power of one source."""
     xp = _backend.namespace(power)
+    # The model of one channel, in which phases do not matter.
     parts = xp.stack([xp.sqrt(power), xp.zeros_like(power)], axis=1)
-    means = xp.mean(power, axis=1, dtype=xp.float64) if _backend.is_numpy(power) else xp.mean(power, axis=1)
-    means = xp.astype(means, xp.float64)
+    means = xp.sum(power, axis=1, dtype=xp.float64) / power.shape[1]
     mean = _backend.scalar(xp.mean(means))
     noise = _QUIET * (means + mean) if mean else xp.ones_like(means)
     data = Split(parts, noise, mean, 1.0)
@@ -116,8 +116,9 @@ def _demixing(data: Split, places: list[_Place]) -> Array:
         # The left singular vectors of what there is, beyond its rank, are at right angles to it.
         others = xp.linalg.svd(directions, full_matrices=True)[0][:, :, len(columns) :]
         directions = xp.concat([directions, others], axis=2)
-    gram = xp.conj(xp.permute_dims(directions, (0, 2, 1))) @ directions
-    identity = xp.eye(n, dtype=gram.dtype, device=gram.device)
-    adjoint = xp.conj(xp.permute_dims(directions, (0, 2, 1)))
-    demixing: Array = xp.linalg.solve(gram + _APART * identity, adjoint)
+    left, sizes, right = xp.linalg.svd(directions)
+    # Directions that are the same leave no inverse: none is nearer to another than this.
+    sizes = xp.maximum(sizes, _APART * sizes[:, :1])
+    left, right = (xp.conj(xp.permute_dims(vectors, (0, 2, 1))) for vectors in (left, right))
+    demixing: Array = (right / sizes[:, None, :]) @ left
     return demixing

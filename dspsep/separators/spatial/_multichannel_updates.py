@@ -1,15 +1,16 @@
 """The iteration of FastMNMF2: two passes over the frequencies, each block of which stays in the cache.
 
-With x the channels of bin (f, t) and the variances L[n, f, t] = sum_k W[n, f, k] H[n, k, t], what is minimised
-is the negative log-likelihood of the mixture and the noise of `_multichannel.py`, of power e_f,
+With x the channels of bin (f, t) and variances L[n, f, t] = sum_k W[n, f, k] H[n, k, t], what is minimised is
+the negative log-likelihood of the mixture and the noise of `_multichannel.py`, of power e_f,
 
     sum_{f, t, m} ( P[m, f, t] / Y[m, f, t] + log Y[m, f, t] ) - 2 T sum_f log |det Q_f|,
     P[m, f, t] = |q_mf x|^2 + e_f |q_mf|^2,        Y[m, f, t] = sum_n g[n, m] L[n, f, t].
 
-It is majorised as a function of each of W, H and g by a sum of A / z + B z over its elements, which is least
-at z sqrt(A_old / B_old): Sekiguchi et al. 2020, equations of section IV. It is quadratic but for the
-determinant as a function of each row of Q: iterative projection. Each factor sees what is newest of the
-others, so that the objective never rises.
+As a function of each of W, H and g it is majorised by a sum of A z_old^2 / z + B z over the elements z, which
+is least where z / z_old is the root of A / B (Sekiguchi et al. 2020). As a function of each row of Q it is
+quadratic but for the determinant: iterative projection (Ono 2011). Each factor sees what is newest of the
+others, so that the objective never rises. Without the root steps are longer, and nearly always lower it:
+accelerated iterations take them until it rises, and then this iteration and all after it have the root.
 
 Three changes of scale leave it as it is, and are made in every iteration: the mean square of the rows of Q_f
 is one, the directivity of a source sums to one, and so does each of its spectra.
@@ -36,7 +37,10 @@ Report = Callable[[int, float], bool]
 
 
 class Factors(NamedTuple):
-    """Q (n_freqs, n, n) and g (n_sources, n) in double precision; W (n_sources, n_freqs, k), H (…, k, n_frames)."""
+    """Q (n_freqs, n, n) and g (n_sources, n), in double precision; W and H.
+
+    These are (n_sources, n_freqs, n_components) and (n_sources, n_components, n_frames).
+    """
 
     Q: Array
     g: Array
@@ -56,14 +60,19 @@ class _Pass(NamedTuple):
 
 
 def iterate(
-    data: Split, start: Factors, n_iter: int, report: Report | None = None
+    data: Split,
+    start: Factors,
+    n_iter: int,
+    report: Report | None = None,
+    *,
+    accelerate: bool = False,
 ) -> tuple[Factors, tuple[float, ...]]:
     """Return the factors after some iterations, and the objective at the start and after each."""
     xp = _backend.namespace(data.parts)
     factors, P = start, _all_powers(data, start)
     determinants = xp.linalg.slogdet(factors.Q)[1]
     losses: list[float] = []
-    exponent, before = _BOLD, (factors, determinants)
+    exponent, before = _BOLD if accelerate else _SAFE, (factors, determinants)
     while True:
         # What a pass finds is not used if the iterations end with it.
         found = _spectra(data, factors, P, exponent, update=len(losses) < n_iter)
@@ -88,7 +97,9 @@ def matched(data: Split, factors: Factors) -> Factors:
     xp = _backend.namespace(data.parts)
     P = _all_powers(data, factors)
     total = _backend.scalar(xp.sum(P, dtype=xp.float64))
-    levels = [xp.sum(factors.W[:, part, :] @ factors.H, axis=(1, 2)) for part in blocks(data, data.n_channels)]
+    levels = [
+        xp.sum(factors.W[:, part, :] @ factors.H, axis=(1, 2)) for part in blocks(data, data.n_channels)
+    ]
     model = xp.sum(xp.stack(levels), axis=0)
     size = _backend.scalar(xp.sum(xp.astype(model, xp.float64)[:, None] * factors.g))
     return factors._replace(H=factors.H * (total / size if size else 1.0))
@@ -98,7 +109,7 @@ def _all_powers(data: Split, factors: Factors) -> Array:
     """Return P of all frequencies."""
     xp = _backend.namespace(data.parts)
     shape = (data.n_channels, data.n_freqs, data.n_frames)
-    P = xp.empty(shape, dtype=data.parts.dtype, device=data.parts.device)
+    P: Array = xp.empty(shape, dtype=data.parts.dtype, device=data.parts.device)
     for part in blocks(data, data.n_channels):
         P[:, part, :] = _powers(data, factors.Q[part, :, :], part)
     return P

@@ -14,35 +14,37 @@ all microphones is its part of what Q_f sees, seen from the microphones:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import final
+from functools import partial
+from typing import Literal, final
 
 from dspsep import _audio, _backend, _checks
 from dspsep._audio import Mixture
 from dspsep._typing import Array
 from dspsep.errors import InputError
-from dspsep.model import Model
 from dspsep.progress import Callback, Progress
 from dspsep.separator import Separator
 from dspsep.separators.spatial._multichannel import (
     Split,
-    blocks,
     check_iterations,
     check_parameters,
-    frame_major,
     source_names,
     split,
     warn_of_rank,
 )
+from dspsep.separators.spatial._multichannel_mixtures import learned
+from dspsep.separators.spatial._multichannel_model import FastMNMF2Model
 from dspsep.separators.spatial._multichannel_starts import from_images, random_start
 from dspsep.separators.spatial._multichannel_updates import Factors, iterate
+from dspsep.separators.spatial.cacgmm import CACGMMModel
 from dspsep.sources import Sources
 from dspsep.stft import STFT, Spectrogram
 
 __all__ = ["FastMNMF2", "FastMNMF2Model", "fastmnmf2"]
 
 _MAX_N_COMPONENTS = 1000
+_N_ITER_OF_DIRECTIONS = 50
 
 
 def fastmnmf2(
@@ -56,6 +58,7 @@ def fastmnmf2(
     g: Array | None = None,
     W: Array | None = None,
     H: Array | None = None,
+    accelerate: bool = False,
     callback: Callable[[int, float], bool | None] | None = None,
 ) -> tuple[Array, Array, Array, Array, tuple[float, ...]]:
     """Learn spectra and directions of sources from a multichannel spectrum.
@@ -81,6 +84,8 @@ def fastmnmf2(
         Spectra to begin with, not negative. By default random.
     H : array of shape (n_sources, n_components, n_frames), optional
         Activations to begin with, not negative. By default random.
+    accelerate : bool, default=False
+        Whether steps are longer until one fails: see `FastMNMF2`.
     callback : callable, optional
         Called with the number of iterations and the objective after each. Returning True ends them.
 
@@ -138,7 +143,9 @@ def fastmnmf2(
     if "H" in given:
         given["H"] = given["H"] * data.scale**2
     report = None if callback is None else lambda *told: bool(callback(*told))
-    factors, losses = iterate(data, start._replace(**given), 0 if data.silent else n_iter, report)
+    start = start._replace(**given)
+    n_iter = 0 if data.silent else n_iter
+    factors, losses = iterate(data, start, n_iter, report, accelerate=_flag(accelerate))
     return *factors._replace(H=factors.H / data.scale**2), losses
 
 
@@ -159,9 +166,13 @@ class FastMNMF2(Separator):
         How many spectra each source has, at most 1000.
     n_iter : int, default=100
         The number of iterations.
-    init : Separator, optional
+    init : Separator or "random", optional
         What begins: any separator of as many sources, from whose images spectra, demixing matrices and
-        directivities are learned. By default spectra are random, and direction m belongs to source m.
+        directivities are learned. By default ``CACGMM(n_sources=n_sources, seed=seed)``. With ``"random"``
+        spectra are random and direction m belongs to source m, as in the paper.
+    accelerate : bool, default=False
+        Whether steps are longer until one fails. The objective falls faster, but spectra settle before
+        directions are found: sources are told apart less well where the start does not tell them.
     seed : int, default=0
         Of random spectra.
 
@@ -183,13 +194,12 @@ class FastMNMF2(Separator):
     Notes
     -----
     The sources are ``source_0``, ``source_1``, …, as all microphones hear them. Which is which depends on the
-    start. What is found depends on it, too: with more sources than channels begin with another method, or try
-    several seeds, and take the model whose last loss is least.
+    start, and so does what is found, much more than on anything else.
 
-    Deviations from the paper: each factor is updated with what is newest of the others, and the model is that
-    of the mixture and faint noise (100 dB below it), so that silent bins, silent and equal channels need no
-    exceptions, and the objective never rises. Scales are put right in every iteration. The first update is
-    that of Q.
+    Deviations from the paper: the start; each factor is updated with what is newest of the others, and the
+    model is that of the mixture and faint noise (100 dB below it), so that silent bins, silent and equal
+    channels need no exceptions, and the objective never rises. Scales are put right in every iteration. The
+    first update is that of Q.
 
     Cost: O(n_iter n_freqs n_frames (n_sources n_components + n_channels ** 3)). Peak memory beside the input
     and the sources: two and a half spectra of the mixture, and the factors.
@@ -220,7 +230,8 @@ class FastMNMF2(Separator):
     n_sources: int = 2
     n_components: int = 16
     n_iter: int = 100
-    init: Separator | None = None
+    init: Separator | Literal["random"] | None = None
+    accelerate: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -230,9 +241,10 @@ class FastMNMF2(Separator):
             object.__setattr__(self, name, _checks.plain(getattr(self, name)))
         check_iterations(self.n_sources, self.n_iter, self.seed)
         _checks.integer("n_components", self.n_components, minimum=1, maximum=_MAX_N_COMPONENTS)
-        if self.init is not None:
+        _flag(self.accelerate)
+        if self.init is not None and self.init != "random":
             if not isinstance(self.init, Separator):
-                raise InputError("init", "a separator", repr(self.init)[:80], "For example CACGMM().")
+                raise InputError("init", "a separator, 'random' or None", repr(self.init)[:80])
             if self.init.source_names is not None:
                 _check_number(len(self.init.source_names), self.n_sources)
 
@@ -261,7 +273,7 @@ class FastMNMF2(Separator):
         InputError
             If there is only one channel, or `init` gives another number of sources.
         """
-        samples = None if self.init is None else self.stft._inverse(spectrogram, None)
+        samples = None if self.init == "random" else self.stft._inverse(spectrogram, None)
         return self._learned(spectrogram, samples, callback)
 
     def separate(self, mixture: Array, sample_rate: float, *, callback: Callback | None = None) -> Sources:
@@ -291,7 +303,7 @@ class FastMNMF2(Separator):
         report = callback or _say_nothing
         report(Progress(stage="transform"))
         spectrogram = self.stft._forward(audio.samples, rate, audio.mono)
-        model = self._learned(spectrogram, audio.samples, callback)
+        model = self._learned(spectrogram, None if self.init == "random" else audio.samples, callback)
         return Sources(self._resynthesise(audio, spectrogram, model, report), rate, model, self.provenance())
 
     def _learned(
@@ -299,13 +311,10 @@ class FastMNMF2(Separator):
     ) -> FastMNMF2Model:
         data = split(spectrogram.values, min_channels=self.min_channels)
         warn_of_rank(data, "FastMNMF2")
-        start = self._start(data, samples, spectrogram.sample_rate, callback)
-
-        def report(iteration: int, loss: float) -> bool:
-            told = Progress(stage="fit", iteration=iteration, n_iterations=self.n_iter, loss=loss)
-            return callback is not None and bool(callback(told))
-
-        factors, losses = iterate(data, start, 0 if data.silent else self.n_iter, report)
+        start = self._start(data, spectrogram, samples, callback)
+        report = partial(_tell, callback, "fit", self.n_iter)
+        n_iter = 0 if data.silent else self.n_iter
+        factors, losses = iterate(data, start, n_iter, report, accelerate=self.accelerate)
         return FastMNMF2Model(
             demixing=factors.Q,
             directivity=factors.g,
@@ -315,13 +324,20 @@ class FastMNMF2(Separator):
         )
 
     def _start(
-        self, data: Split, samples: Array | None, sample_rate: float, callback: Callback | None
+        self, data: Split, spectrogram: Spectrogram, samples: Array | None, callback: Callback | None
     ) -> Factors:
-        if self.init is None or samples is None:
+        if samples is None or data.silent or self.n_sources == 1:
             return random_start(data, self.n_sources, self.n_components, self.seed)
-        sources = self.init.separate(samples, sample_rate, callback=callback)
-        _check_number(len(sources), self.n_sources)
-        images = (self.stft._forward(source, sample_rate, mono=False).values for source in sources.values())
+        rate = spectrogram.sample_rate
+        found: Iterable[Array]
+        if isinstance(self.init, Separator):
+            sources = self.init.separate(samples, rate, callback=callback)
+            _check_number(len(sources), self.n_sources)
+            found = sources.values()
+        else:
+            report = partial(_tell, callback, "directions", _N_ITER_OF_DIRECTIONS)
+            found = _by_direction(samples, rate, self.n_sources, self.seed, report)
+        images = (self.stft._forward(source, rate, mono=False).values for source in found)
         return from_images(data, images, self.n_components, self.seed)
 
     def _resynthesise(
@@ -341,101 +357,33 @@ class FastMNMF2(Separator):
         return sources
 
 
-@final
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FastMNMF2Model(Model):
-    """Where sources are and how they sound, learned by `FastMNMF2`.
-
-    Parameters
-    ----------
-    demixing : array of shape (n_freqs, n_channels, n_channels)
-        Q: what makes the covariances of all sources diagonal.
-    directivity : array of shape (n_sources, n_channels)
-        g: how much of each source is in each direction, summing to one.
-    templates : array of shape (n_sources, n_freqs, n_components)
-        W: the spectra of power of each source.
-    activations : array of shape (n_sources, n_components, n_frames)
-        H: how loud they are in each frame.
-    losses : tuple of float
-        The objective at the start and after each iteration: see `fastmnmf2`. Never rises.
-    """
-
-    demixing: Array
-    directivity: Array
-    templates: Array
-    activations: Array
-    losses: tuple[float, ...] = field(repr=False)
-
-    def __post_init__(self) -> None:
-        # A model may come from a file.
-        Q = check_parameters("demixing", self.demixing, (None, None, None), signed=True)
-        g = check_parameters("directivity", self.directivity, (None, Q.shape[1]), signed=False)
-        W = check_parameters("templates", self.templates, (g.shape[0], Q.shape[0], None), signed=False)
-        check_parameters("activations", self.activations, (g.shape[0], W.shape[2], None), signed=False)
-        if Q.shape[1] != Q.shape[2]:
-            raise InputError("demixing", "of square matrices", f"{tuple(Q.shape)}")
-        if not isinstance(self.losses, tuple):
-            raise InputError("losses", "a tuple of numbers", repr(self.losses)[:80])
-        for loss in self.losses:
-            _checks.number("losses", loss)
-
-    @property
-    def source_names(self) -> tuple[str, ...]:
-        """The names of the sources, in order."""
-        return source_names(int(self.directivity.shape[0]))
-
-    def iter_images(self, spectrogram: Spectrogram) -> Iterator[Array]:
-        """Yield the spectra of the images of all sources, which sum to that of the mixture.
-
-        They are made one at a time, so that what exists at once does not grow with the number of sources.
-
-        Parameters
-        ----------
-        spectrogram : Spectrogram
-            Of the mixture that was learned from: activations are those of its frames.
-
-        Yields
-        ------
-        array of shape (n_channels, n_freqs, n_frames)
-            What all microphones hear of a source.
-
-        Raises
-        ------
-        InputError
-            If the spectrogram has another number of channels, bins or frames.
-        """
-        shape = (self.demixing.shape[1], self.demixing.shape[0], self.activations.shape[2])
-        if tuple(spectrogram.values.shape) != shape:
-            got = f"{tuple(spectrogram.values.shape)}"
-            remedy = "Fit the separator to this spectrogram."
-            raise InputError("spectrogram", f"of shape {shape}, as the model is", got, remedy)
-        for number in range(int(self.directivity.shape[0])):
-            yield self._image(spectrogram.values, number)
-
-    def _image(self, X: Array, number: int) -> Array:
-        xp = _backend.namespace(X)
-        Q, g = self.demixing, self.directivity
-        inverse = xp.linalg.inv(Q)
-        image, _ = frame_major(X, int(Q.shape[1]))
-        data = Split(xp.permute_dims(xp.real(X), (1, 0, 2)), g, 1.0, 1.0)
-        for part in blocks(data, 4 * max(int(Q.shape[1]), int(g.shape[0]))):
-            L = self.templates[:, part, :] @ self.activations
-            L = L / xp.max(L)  # its size does not matter, and might not be a normal number
-            flat = xp.astype(xp.reshape(L, (L.shape[0], -1)), xp.float64)
-            Y = xp.reshape(xp.permute_dims(g, (1, 0)) @ flat, (-1, *L.shape[1:]))
-            own = g[number, :][:, None, None] * xp.astype(L[number, :, :], xp.float64)[None, :, :]
-            # Matrices of mixtures without rank are nearly singular: their products are made in double.
-            x = xp.astype(xp.permute_dims(X[:, part, :], (1, 0, 2)), xp.complex128)
-            share = xp.permute_dims(own / Y, (1, 0, 2))
-            y = inverse[part, :, :] @ (share * (Q[part, :, :] @ x))
-            image[:, part, :] = xp.astype(xp.permute_dims(y, (1, 0, 2)), X.dtype)
-        return image
-
-
 def _check_number(found: int, wanted: int) -> None:
     if found != wanted:
         remedy = "Give both the same number of sources."
         raise InputError("init", f"a separator of {wanted} sources, as n_sources says", f"{found}", remedy)
+
+
+def _flag(accelerate: object) -> bool:
+    if not isinstance(accelerate, bool):
+        raise InputError("accelerate", "True or False", repr(accelerate)[:80])
+    return accelerate
+
+
+def _tell(callback: Callback | None, stage: str, n_iterations: int, iteration: int, loss: float) -> bool:
+    told = Progress(stage=stage, iteration=iteration, n_iterations=n_iterations, loss=loss)
+    return callback is not None and bool(callback(told))
+
+
+def _by_direction(
+    samples: Array, sample_rate: float, n_sources: int, seed: int, report: Callable[[int, float], bool]
+) -> Iterator[Array]:
+    """Yield what `CACGMM` makes of a mixture, without its warnings, which are ours, too."""
+    stft = STFT()
+    spectrogram = stft._forward(samples, sample_rate, mono=False)
+    data = split(spectrogram.values)
+    found, losses = learned(data, n_sources, _N_ITER_OF_DIRECTIONS, seed, report, align=True)
+    for mask in CACGMMModel(B=found.B, weights=found.a, losses=losses).iter_masks(spectrogram):
+        yield stft._inverse(spectrogram, mask)
 
 
 def _say_nothing(_: Progress) -> None:
