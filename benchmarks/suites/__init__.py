@@ -12,6 +12,7 @@ from benchmarks.suites.lowrank import SUITE as LOWRANK
 from benchmarks.suites.medians import SUITE as MEDIANS
 from benchmarks.suites.metrics import SUITE as METRICS
 from benchmarks.suites.nmf import SUITE as NMF
+from benchmarks.suites.spatial import SUITE as SPATIAL
 from benchmarks.suites.stft import SUITE as STFT
 from benchmarks.suites.threads import SUITE as THREADS
 
@@ -19,7 +20,20 @@ __all__ = ["SUITES", "find_comparison"]
 
 SUITES: dict[str, Suite] = {
     suite.name: suite
-    for suite in (HPSS, MEDIANS, STFT, THREADS, FILES, BATCHES, METRICS, NMF, LOWRANK, IMPORTS, KERNELS)
+    for suite in (
+        HPSS,
+        MEDIANS,
+        STFT,
+        THREADS,
+        FILES,
+        BATCHES,
+        METRICS,
+        NMF,
+        LOWRANK,
+        SPATIAL,
+        IMPORTS,
+        KERNELS,
+    )
 }
 
 

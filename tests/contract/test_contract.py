@@ -135,11 +135,11 @@ SEPARATORS = {
         {"precision_snr": 40},
     ),
     "fastmnmf2": (
-        FastMNMF2(stft=_SMALL, n_components=2, n_iter=4),
+        FastMNMF2(stft=_SMALL, n_components=2, n_iter=3, init=CACGMM(stft=_SMALL, n_iter=2)),
         {"channels": (2,), "precision_snr": 40},
     ),
     "fastmnmf2-three": (
-        FastMNMF2(stft=STFT(510, 170, "blackman"), n_sources=3, n_components=1, n_iter=2),
+        FastMNMF2(stft=STFT(510, 170, "blackman"), n_sources=3, n_components=1, n_iter=2, init="random"),
         {"channels": (2,), "precision_snr": 40},
     ),
     "cacgmm": (CACGMM(stft=_SMALL, n_sources=3, n_iter=4), {"channels": (2,), "precision_snr": 40}),

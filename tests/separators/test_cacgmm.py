@@ -1,4 +1,4 @@
-"""CACGMM: planted directions, its objective by the book, the order of frequencies, odd spectra, real rooms."""
+"""CACGMM: planted directions, its objective by the book, the order of frequencies, odd spectra, rooms."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_planted_directions_are_found():
     X = np.take(places, speaks, axis=2) * gaussians(4, n_freqs, n_frames)
     X += 0.02 * gaussians(6, 2, n_freqs, n_frames)
     B, weights, _ = cacgmm(X, 3, n_iter=40)
-    total, each = density(X, B, weights)
+    _, each = density(X, B, weights)
     found = each.argmax(axis=0)
     counts = np.array([[np.mean(found[:, speaks == n] == k) for k in range(3)] for n in range(3)])
     assert sorted(counts.argmax(axis=1)) == [0, 1, 2]

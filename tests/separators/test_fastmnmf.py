@@ -106,7 +106,7 @@ def test_the_objective_is_what_the_formula_says(n_channels, n_sources):
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
 def test_a_projected_row_is_where_its_gradient_vanishes(n):
-    """There q_m V_m q_m^H is 1 and the other q_i V_m q_m^H are 0: of the last row, which nothing moved since."""
+    """There q_m V_m q_m^H is 1 and the other q_i V_m q_m^H are 0: the last row is as it was left."""
     Q = gaussians(1, 6, n, n)
     V = gaussians(3, 6, n, n, 2 * n)
     V = V @ V.conj().swapaxes(2, 3)

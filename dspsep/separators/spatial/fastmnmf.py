@@ -209,7 +209,6 @@ class FastMNMF2(Separator):
     K. Sekiguchi, Y. Bando, A. A. Nugraha, K. Yoshii, T. Kawahara, "Fast multichannel nonnegative matrix
     factorization with directivity-aware jointly-diagonalizable spatial covariance matrices for blind source
     separation", IEEE/ACM Transactions on Audio, Speech, and Language Processing 28, 2020, pp. 2610-2625.
-    doi:10.1109/TASLP.2020.3019181
 
     N. Ono, "Stable and fast update rules for independent vector analysis based on auxiliary function
     technique", IEEE Workshop on Applications of Signal Processing to Audio and Acoustics (WASPAA), 2011,

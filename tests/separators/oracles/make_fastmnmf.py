@@ -1,4 +1,4 @@
-"""Write `fastmnmf.npz`: what pyroomacoustics' FastMNMF2 finds from given factors, and the versions that made it.
+"""Write `fastmnmf.npz`: what pyroomacoustics' FastMNMF2 finds from given factors, and the versions used.
 
     python tests/separators/oracles/make_fastmnmf.py
 
