@@ -83,7 +83,7 @@ SUITE = Suite(
         Comparison(
             name="cacgmm",
             title="CACGMM of 2 channels: masks",
-            note="Two sources in 2048 samples every 512, in order over frequencies. No library that is measured "
+            note="Two sources in 2048 samples every 512, in order over frequencies. No library measured "
             "here has it.",
             contenders=(Contender(name="dspsep", package="dspsep", prepare=_dspsep_masks),),
             make_input=partial(_spectrogram, "c_sim_2x2_rt150", 2048),

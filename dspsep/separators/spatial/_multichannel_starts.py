@@ -60,6 +60,7 @@ def from_images(data: Split, images: Iterable[Array], n_components: int, seed: i
             power += xp.real(values) ** 2 + xp.imag(values) ** 2
         power = power / image.shape[0]
         places.append(_place(split(image, scale=data.scale), power))
+        del image  # it is as large as the mixture
         W, H = _spectra_of(power, n_components, seed + number)
         all_W.append(W)
         all_H.append(H)

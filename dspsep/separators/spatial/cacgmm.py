@@ -156,7 +156,7 @@ class CACGMM(SpectralSeparator):
     silence has no direction, and the objective never rises.
 
     Cost: O(n_iter n_freqs n_frames n_sources n_channels ** 2). Peak memory beside the input and the sources:
-    two spectra of the mixture, and while sources are put in order two real numbers for each bin and source.
+    three spectra of the mixture, or one and three real numbers for each bin and source if that is more.
 
     References
     ----------

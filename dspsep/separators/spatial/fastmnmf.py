@@ -202,7 +202,7 @@ class FastMNMF2(Separator):
     first update is that of Q.
 
     Cost: O(n_iter n_freqs n_frames (n_sources n_components + n_channels ** 3)). Peak memory beside the input
-    and the sources: two and a half spectra of the mixture, and the factors.
+    and the sources: three spectra of the mixture with ``init="random"``, eight by default, and the factors.
 
     References
     ----------
@@ -381,6 +381,7 @@ def _by_direction(
     spectrogram = stft._forward(samples, sample_rate, mono=False)
     data = split(spectrogram.values)
     found, losses = learned(data, n_sources, _N_ITER_OF_DIRECTIONS, seed, report, align=True)
+    del data
     for mask in CACGMMModel(B=found.B, weights=found.a, losses=losses).iter_masks(spectrogram):
         yield stft._inverse(spectrogram, mask)
 
