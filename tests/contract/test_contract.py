@@ -135,7 +135,7 @@ SEPARATORS = {
         {"precision_snr": 40},
     ),
     "fastmnmf2": (
-        FastMNMF2(stft=_SMALL, n_components=2, n_iter=3, init=CACGMM(stft=_SMALL, n_iter=2)),
+        FastMNMF2(stft=_SMALL, n_components=2, n_iter=4, init="random"),
         {"channels": (2,), "precision_snr": 40},
     ),
     "fastmnmf2-three": (

@@ -30,13 +30,13 @@ class FastMNMF2Model(Model):
     Parameters
     ----------
     demixing : array of shape (n_freqs, n_channels, n_channels)
-        Q: what makes the covariances of all sources diagonal.
+        The paper's Q, which makes the covariances of all sources diagonal.
     directivity : array of shape (n_sources, n_channels)
-        g: how much of each source is in each direction, summing to one.
+        The paper's g: how much of each source is in each direction, summing to one.
     templates : array of shape (n_sources, n_freqs, n_components)
-        W: the spectra of power of each source.
+        The spectra of power of each source, W.
     activations : array of shape (n_sources, n_components, n_frames)
-        H: how loud they are in each frame.
+        How loud they are in each frame, H.
     losses : tuple of float
         The objective at the start and after each iteration: see `fastmnmf2`. Never rises.
     """
