@@ -25,6 +25,7 @@ from dspsep import (
 )
 from dspsep.kernels import kernels_for
 from dspsep.metrics import si_sdr
+from dspsep.separators.spatial import _multichannel_updates
 from dspsep.separators.spatial._multichannel import NOISE
 from tests.cases import case_names, real_case
 from tests.separators.oracles.make_fastmnmf import CASES, N_COMPONENTS, N_ITER, case, gaussians, loss, numbers
@@ -57,6 +58,7 @@ def odd_spectra():
         "one bin in each frame": X[:, :1],
         "very soft": X * 1e-6,
         "very loud": X * 1e6,
+        "hardly there": X * 1e-17,
         "frames that fade away": X * 10.0 ** -np.arange(40.0),
         "silence": np.zeros_like(X),
     }
@@ -186,6 +188,26 @@ def test_scales(factor):
     sources, scaled = (separator.separate(audio, RATE) for audio in (mixture, factor * mixture))
     for name in sources:
         assert np.abs(scaled[name] / factor - sources[name]).max() < 1e-6
+
+
+@pytest.mark.core
+def test_steps_that_fail_are_taken_back(monkeypatch):
+    monkeypatch.setattr(_multichannel_updates, "_BOLD", 3.0)  # too long, unlike those that are taken
+    X = spectrum(2)
+    *_, plain = fastmnmf2(X, 3, n_components=2, n_iter=12)
+    *_, losses = fastmnmf2(X, 3, n_components=2, n_iter=12, accelerate=True)
+    assert len(losses) == 13
+    assert np.diff(losses).max() <= 0
+    assert losses == plain
+
+
+@pytest.mark.core
+def test_a_start_is_in_the_units_of_the_spectrum():
+    X, W, H = case(2, 2)
+    Q, g, W, H, _ = fastmnmf2(X, 2, W=W, H=H, n_components=N_COMPONENTS, n_iter=9)
+    *_, losses = fastmnmf2(X, 2, Q=Q, g=g, W=W, H=H, n_components=N_COMPONENTS, n_iter=1)
+    *_, louder = fastmnmf2(64 * X, 2, Q=Q, g=g, W=W, H=64**2 * H, n_components=N_COMPONENTS, n_iter=1)
+    assert louder == losses
 
 
 def test_callbacks_end_iterations():
