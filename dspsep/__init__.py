@@ -67,10 +67,13 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.repetition.proximity import Cross, Horizontal, Pattern, Periodic, Vertical
     from dspsep.separators.repetition.repet import REPET, REPETModel
     from dspsep.separators.repetition.similarity import REPETSim, REPETSimModel
+    from dspsep.separators.spatial._multichannel_model import FastMNMF2Model
     from dspsep.separators.spatial._panning import duet_histogram
     from dspsep.separators.spatial._projet import projet
     from dspsep.separators.spatial.adress import ADRess, ADRessModel, adress_nulls
+    from dspsep.separators.spatial.cacgmm import CACGMM, CACGMMModel, cacgmm
     from dspsep.separators.spatial.duet import DUET, DUETModel
+    from dspsep.separators.spatial.fastmnmf import FastMNMF2, fastmnmf2
     from dspsep.separators.spatial.mid_side import MidSide, MidSideModel, center_mask
     from dspsep.separators.spatial.projet import PROJET, PROJETModel
     from dspsep.sources import Provenance, Sources
@@ -78,6 +81,7 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.streaming import Reach, Stream
 
 __all__ = [
+    "CACGMM",
     "DUET",
     "FT2D",
     "HPSS",
@@ -95,6 +99,7 @@ __all__ = [
     "AdaptiveREPET",
     "AdaptiveREPETModel",
     "BackendError",
+    "CACGMMModel",
     "CascadedHPSS",
     "Cross",
     "DUETModel",
@@ -102,6 +107,8 @@ __all__ = [
     "DspsepWarning",
     "FT2DModel",
     "FastICA",
+    "FastMNMF2",
+    "FastMNMF2Model",
     "FrozenArray",
     "HPSSModel",
     "HighLowPass",
@@ -157,12 +164,14 @@ __all__ = [
     "__version__",
     "adress_nulls",
     "beat_spectrum",
+    "cacgmm",
     "center_mask",
     "data",
     "display",
     "duet_histogram",
     "evaluate_folders",
     "fastica",
+    "fastmnmf2",
     "from_json",
     "ft2d",
     "get_num_threads",

@@ -181,6 +181,20 @@ METHODS: dict[str, Method] = {
         summary="Instantaneous mixtures: joint diagonalisation of correlations over time",
         min_channels=2,
     ),
+    "FastMNMF2": Method(
+        target="dspsep.separators.spatial.fastmnmf:FastMNMF2",
+        family="spatial",
+        summary="Sources by place and by spectrum, more than microphones if need be: fast multichannel NMF",
+        min_channels=2,
+        source_names=("source_0", "source_1"),
+    ),
+    "CACGMM": Method(
+        target="dspsep.separators.spatial.cacgmm:CACGMM",
+        family="spatial",
+        summary="Masks by direction, more sources than microphones if need be: angular Gaussian mixtures",
+        min_channels=2,
+        source_names=("source_0", "source_1"),
+    ),
     "MixtureAsEstimate": Method(
         target="dspsep.separators.baseline.mixture:MixtureAsEstimate",
         family="baseline",
@@ -223,6 +237,8 @@ _MODELS: dict[str, str] = {
     "MidSideModel": "dspsep.separators.spatial.mid_side:MidSideModel",
     "PROJETModel": "dspsep.separators.spatial.projet:PROJETModel",
     "InstantaneousModel": "dspsep.separators.ica._model:InstantaneousModel",
+    "CACGMMModel": "dspsep.separators.spatial.cacgmm:CACGMMModel",
+    "FastMNMF2Model": "dspsep.separators.spatial._multichannel_model:FastMNMF2Model",
 }
 
 #: Separators that cannot be made without templates or notes of the user's, and so are no methods of the
@@ -293,6 +309,8 @@ PUBLIC: dict[str, str] = {
     "duet_histogram": "dspsep.separators.spatial._panning:duet_histogram",
     "evaluate_folders": "dspsep.batch.evaluation:evaluate_folders",
     "fastica": "dspsep.separators.ica.fastica:fastica",
+    "cacgmm": "dspsep.separators.spatial.cacgmm:cacgmm",
+    "fastmnmf2": "dspsep.separators.spatial.fastmnmf:fastmnmf2",
     "from_json": "dspsep.separator:from_json",
     "ft2d": "dspsep.separators.lowrank.ft2d:ft2d",
     "get_num_threads": "dspsep._parallel:get_num_threads",

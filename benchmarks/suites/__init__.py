@@ -14,6 +14,7 @@ from benchmarks.suites.medians import SUITE as MEDIANS
 from benchmarks.suites.metrics import SUITE as METRICS
 from benchmarks.suites.nmf import SUITE as NMF
 from benchmarks.suites.repetition import SUITE as REPETITION
+from benchmarks.suites.spatial import SUITE as SPATIAL
 from benchmarks.suites.stft import SUITE as STFT
 from benchmarks.suites.threads import SUITE as THREADS
 
@@ -33,6 +34,7 @@ SUITES: dict[str, Suite] = {
         REPETITION,
         LOWRANK,
         ICA,
+        SPATIAL,
         IMPORTS,
         KERNELS,
     )

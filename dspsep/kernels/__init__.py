@@ -125,6 +125,20 @@ class Kernels(Protocol):
         what `kept`, of the shape of `factor`, says.
         """
 
+    def fastmnmf_covariances(self, parts: Array, weights: Array) -> Array:
+        """Return the sums over t of ``weights[m, f, t] * x x^H``: (n_freqs, n_weights, n, n).
+
+        x are the n channels of bin (f, t): `parts` (n_freqs, 2 n, n_frames) has their real parts, and
+        then their imaginary parts. The sums are in double precision.
+        """
+
+    def fastmnmf_sweep(self, Q: Array, V: Array) -> tuple[Array, Array]:
+        """Return Q (n_freqs, n, n) after iterative projection of all rows, and what log|det Q| gained.
+
+        Row m becomes ``y^H / sqrt(y^H V_m y)`` with ``y = (Q V_m)^-1 e_m``, which minimises the sum over m of
+        ``q_m V_m q_m^H`` less ``2 log|det Q|`` over it. `V` is (n_freqs, n, n, n), positive definite.
+        """
+
     def cross_spectra(self, left: Array, right: Array) -> Array:
         """Return the sum over b of ``conj(left[i, b, f]) * right[j, b, f]``: (left, right, n_freqs)."""
 

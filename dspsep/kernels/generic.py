@@ -12,6 +12,8 @@ __all__ = [
     "cross_spectra",
     "diffusion_step",
     "divergence_terms",
+    "fastmnmf_covariances",
+    "fastmnmf_sweep",
     "filter_spectra",
     "istft",
     "median_of_frames",
@@ -241,6 +243,42 @@ def filter_spectra(filters: Array, spectra: Array) -> Array:
     products = xp.permute_dims(filters, (2, 0, 1)) @ xp.permute_dims(spectra, (2, 0, 1))
     filtered: Array = xp.permute_dims(products, (1, 2, 0))
     return filtered
+
+
+def fastmnmf_covariances(parts: Array, weights: Array) -> Array:
+    """See `dspsep.kernels.Kernels.fastmnmf_covariances`."""
+    xp = _backend.namespace(parts, weights)
+    n_channels = parts.shape[1] // 2
+    exact = xp.astype(parts, xp.float64, copy=False)
+    real, imaginary = exact[:, :n_channels, :], exact[:, n_channels:, :]
+    pairs = [(i, j) for i in range(n_channels) for j in range(n_channels)]
+    # (bins, weights, frames) by (bins, frames, pairs)
+    rows = xp.permute_dims(xp.astype(weights, xp.float64, copy=False), (1, 0, 2))
+    one = xp.stack(
+        [real[:, i, :] * real[:, j, :] + imaginary[:, i, :] * imaginary[:, j, :] for i, j in pairs]
+    )
+    V = xp.astype(rows @ xp.permute_dims(one, (1, 2, 0)), xp.complex128)
+    one = xp.stack(
+        [imaginary[:, i, :] * real[:, j, :] - real[:, i, :] * imaginary[:, j, :] for i, j in pairs]
+    )
+    V = V + 1j * (rows @ xp.permute_dims(one, (1, 2, 0)))
+    covariances: Array = xp.reshape(V, (*V.shape[:2], n_channels, n_channels))
+    return covariances
+
+
+def fastmnmf_sweep(Q: Array, V: Array) -> tuple[Array, Array]:
+    """See `dspsep.kernels.Kernels.fastmnmf_sweep`."""
+    xp = _backend.namespace(Q, V)
+    gains = xp.zeros(Q.shape[0], dtype=xp.float64, device=Q.device)
+    rows = [Q[:, m : m + 1, :] for m in range(Q.shape[1])]
+    for m in range(len(rows)):
+        A = xp.linalg.inv(xp.concat(rows, axis=1))
+        a = A[:, :, m : m + 1]
+        y = xp.linalg.solve(V[:, m, :, :], a)
+        norm = xp.sqrt(xp.sum(xp.real(xp.conj(a) * y), axis=1, keepdims=True))
+        rows[m] = xp.conj(xp.permute_dims(y, (0, 2, 1))) / norm
+        gains = gains + xp.log(norm[:, 0, 0])
+    return xp.concat(rows, axis=1), gains
 
 
 def _divergence(values: Array, model: Array, beta: float) -> Array:

@@ -32,7 +32,9 @@ from dspsep.separators.repetition.proximity import Cross, Horizontal, Pattern, P
 from dspsep.separators.repetition.repet import REPET
 from dspsep.separators.repetition.similarity import REPETSim
 from dspsep.separators.spatial.adress import ADRess
+from dspsep.separators.spatial.cacgmm import CACGMM
 from dspsep.separators.spatial.duet import DUET
+from dspsep.separators.spatial.fastmnmf import FastMNMF2
 from dspsep.separators.spatial.mid_side import MidSide
 from dspsep.separators.spatial.projet import PROJET
 from dspsep.stft import STFT
@@ -182,6 +184,15 @@ SEPARATORS = {
     "picard": (Picard(ortho=True), _ICA),
     "jade": (JADE(n_sources=1), _ICA),
     "sobi": (SOBI(), _ICA),
+    "fastmnmf2": (
+        FastMNMF2(stft=_SMALL, n_components=2, n_iter=4, init="random"),
+        {"channels": (2,), "precision_snr": 40},
+    ),
+    "fastmnmf2-three": (
+        FastMNMF2(stft=STFT(510, 170, "blackman"), n_sources=3, n_components=1, n_iter=2, init="random"),
+        {"channels": (2,), "precision_snr": 40},
+    ),
+    "cacgmm": (CACGMM(stft=_SMALL, n_sources=3, n_iter=4), {"channels": (2,), "precision_snr": 40}),
     "mixture": (MixtureAsEstimate(), {}),
     "mixture-of-three": (MixtureAsEstimate(source_names=("drums", "bass", "rest")), {}),
     "high-low-pass": (HighLowPass(), {}),

@@ -20,6 +20,8 @@ NAMES = [
     "cross_spectra",
     "diffusion_step",
     "divergence_terms",
+    "fastmnmf_covariances",
+    "fastmnmf_sweep",
     "filter_spectra",
     "istft",
     "median_of_frames",
@@ -66,6 +68,10 @@ def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9
     n_components, n_freqs = 7, whole.shape[2]
     block = [rng.exponential(size=size) for size in ((n_components, n_freqs), (n_frames, n_components))]
     block = [whole[0] + 1e-3, *(array.astype(dtype) for array in block)]
+    parts = rng.standard_normal((n_freqs, 4, n_frames)).astype(dtype)
+    weights = rng.exponential(size=(3, n_freqs, n_frames)).astype(dtype)
+    matrices = rng.standard_normal((n_freqs, 4, 3, 3)) + 1j * rng.standard_normal((n_freqs, 4, 3, 3))
+    covariances = matrices[:, 1:] @ matrices[:, 1:].conj().swapaxes(2, 3) + np.eye(3)
     return {
         "product": (factor[:, :31].T, numerator),
         "product_with_transposed": (whole[0], rival[0, ::-1][:7] + 1),
@@ -75,6 +81,8 @@ def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9
         "divergence_terms": (whole[0], rival[0] + mask[0], 1e-6, 0.5, True),
         "cross_spectra": (spectra, np.concatenate([spectra[::-1], 2 * spectra])),
         "filter_spectra": (np.swapaxes(spectra, 0, 1)[:5], spectra),
+        "fastmnmf_covariances": (parts, weights),
+        "fastmnmf_sweep": (0.2 * matrices[:, 0] + np.eye(3), covariances),
         "stft": (samples, window, hop_length, n_frames),
         "istft": (spectra, mask, window, hop_length, weight),
         "median_of_frames": (values, rng.integers(-1, n_frames, (n_frames // 2 + 1, length))),

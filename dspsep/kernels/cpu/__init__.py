@@ -13,6 +13,7 @@ from dspsep.kernels.cpu.factors import (
 )
 from dspsep.kernels.cpu.masks import soft_mask
 from dspsep.kernels.cpu.medians import median_over_frequency, median_over_time
+from dspsep.kernels.cpu.multichannel import fastmnmf_covariances, fastmnmf_sweep
 from dspsep.kernels.cpu.neighbours import median_of_frames
 from dspsep.kernels.cpu.similarity import similar_frames
 from dspsep.kernels.cpu.spectra import cross_spectra, filter_spectra
@@ -24,6 +25,8 @@ __all__ = [
     "cross_spectra",
     "diffusion_step",
     "divergence_terms",
+    "fastmnmf_covariances",
+    "fastmnmf_sweep",
     "filter_spectra",
     "istft",
     "median_of_frames",

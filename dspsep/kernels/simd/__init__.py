@@ -10,6 +10,7 @@ from __future__ import annotations
 from dspsep.kernels.cpu.diffusion import diffusion_step
 from dspsep.kernels.cpu.factors import coordinate_sweeps, divergence_terms
 from dspsep.kernels.cpu.masks import soft_mask
+from dspsep.kernels.cpu.multichannel import fastmnmf_covariances, fastmnmf_sweep
 from dspsep.kernels.cpu.similarity import similar_frames
 from dspsep.kernels.cpu.spectra import cross_spectra, filter_spectra
 from dspsep.kernels.simd.factors import activation_terms, template_terms
@@ -24,6 +25,8 @@ __all__ = [
     "cross_spectra",
     "diffusion_step",
     "divergence_terms",
+    "fastmnmf_covariances",
+    "fastmnmf_sweep",
     "filter_spectra",
     "istft",
     "median_of_frames",

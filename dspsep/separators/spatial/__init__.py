@@ -1,1 +1,1 @@
-"""Separation by where sources are: differences between channels."""
+"""Separation by where sources are: panning, delays and spatial models."""

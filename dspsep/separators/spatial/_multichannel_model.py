@@ -1,0 +1,113 @@
+"""What FastMNMF2 learned, and the filter that it makes of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import final
+
+from dspsep import _backend, _checks
+from dspsep._typing import Array
+from dspsep.errors import InputError
+from dspsep.model import Model
+from dspsep.separators.spatial._multichannel import (
+    Split,
+    blocks,
+    check_parameters,
+    frame_major,
+    source_names,
+)
+from dspsep.stft import Spectrogram
+
+__all__ = ["FastMNMF2Model"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FastMNMF2Model(Model):
+    """Where sources are and how they sound, learned by `FastMNMF2`.
+
+    Parameters
+    ----------
+    demixing : array of shape (n_freqs, n_channels, n_channels)
+        The paper's Q, which makes the covariances of all sources diagonal.
+    directivity : array of shape (n_sources, n_channels)
+        The paper's g: how much of each source is in each direction, summing to one.
+    templates : array of shape (n_sources, n_freqs, n_components)
+        The spectra of power of each source, W.
+    activations : array of shape (n_sources, n_components, n_frames)
+        How loud they are in each frame, H.
+    losses : tuple of float
+        The objective at the start and after each iteration: see `fastmnmf2`. Never rises.
+    """
+
+    demixing: Array
+    directivity: Array
+    templates: Array
+    activations: Array
+    losses: tuple[float, ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        # A model may come from a file.
+        Q = check_parameters("demixing", self.demixing, (None, None, None), signed=True)
+        g = check_parameters("directivity", self.directivity, (None, Q.shape[1]), signed=False)
+        W = check_parameters("templates", self.templates, (g.shape[0], Q.shape[0], None), signed=False)
+        check_parameters("activations", self.activations, (g.shape[0], W.shape[2], None), signed=False)
+        if Q.shape[1] != Q.shape[2]:
+            raise InputError("demixing", "of square matrices", f"{tuple(Q.shape)}")
+        if not isinstance(self.losses, tuple):
+            raise InputError("losses", "a tuple of numbers", repr(self.losses)[:80])
+        for loss in self.losses:
+            _checks.number("losses", loss)
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """The names of the sources, in order."""
+        return source_names(int(self.directivity.shape[0]))
+
+    def iter_images(self, spectrogram: Spectrogram) -> Iterator[Array]:
+        """Yield the spectra of the images of all sources, which sum to that of the mixture.
+
+        They are made one at a time, so that what exists at once does not grow with the number of sources.
+
+        Parameters
+        ----------
+        spectrogram : Spectrogram
+            Of the mixture that was learned from: activations are those of its frames.
+
+        Yields
+        ------
+        array of shape (n_channels, n_freqs, n_frames)
+            What all microphones hear of a source.
+
+        Raises
+        ------
+        InputError
+            If the spectrogram has another number of channels, bins or frames.
+        """
+        shape = (self.demixing.shape[1], self.demixing.shape[0], self.activations.shape[2])
+        if tuple(spectrogram.values.shape) != shape:
+            got = f"{tuple(spectrogram.values.shape)}"
+            remedy = "Fit the separator to this spectrogram."
+            raise InputError("spectrogram", f"of shape {shape}, as the model is", got, remedy)
+        for number in range(int(self.directivity.shape[0])):
+            yield self._image(spectrogram.values, number)
+
+    def _image(self, X: Array, number: int) -> Array:
+        xp = _backend.namespace(X)
+        Q, g = self.demixing, self.directivity
+        inverse = xp.linalg.inv(Q)
+        image, _ = frame_major(X, int(Q.shape[1]))
+        data = Split(xp.permute_dims(xp.real(X), (1, 0, 2)), g, 1.0, 1.0)
+        for part in blocks(data, 4 * max(int(Q.shape[1]), int(g.shape[0]))):
+            L = self.templates[:, part, :] @ self.activations
+            L = L / xp.max(L)  # its size does not matter, and might not be a normal number
+            flat = xp.astype(xp.reshape(L, (L.shape[0], -1)), xp.float64)
+            Y = xp.reshape(xp.permute_dims(g, (1, 0)) @ flat, (-1, *L.shape[1:]))
+            own = g[number, :][:, None, None] * xp.astype(L[number, :, :], xp.float64)[None, :, :]
+            # Matrices of mixtures without rank are nearly singular: their products are made in double.
+            x = xp.astype(xp.permute_dims(X[:, part, :], (1, 0, 2)), xp.complex128)
+            share = xp.permute_dims(own / Y, (1, 0, 2))
+            y = inverse[part, :, :] @ (share * (Q[part, :, :] @ x))
+            image[:, part, :] = xp.astype(xp.permute_dims(y, (1, 0, 2)), X.dtype)
+        return image
