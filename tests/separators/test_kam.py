@@ -337,6 +337,22 @@ def test_odd_signals(separator, what):
     np.testing.assert_allclose(sum(sources.values()), audio, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("names", "low", "expected"),
+    [
+        (("vocals", "accompaniment"), None, "accompaniment"),
+        (("lead", "background"), None, "background"),
+        (("lead", "band"), "band", "band"),
+        (("lead", "band"), None, "lead"),
+    ],
+)
+def test_what_is_too_short_for_periods_belongs_where_low_frequencies_do(names, low, expected):
+    sources = dict(zip(names, (Cross(frames=3, bins=3), Periodic()), strict=True))
+    with pytest.warns(dspsep.DspsepWarning, match="W_TOO_SHORT"):
+        found = KAM(stft=SMALL, sources=sources, low=low).separate(noise(RATE), RATE)
+    np.testing.assert_array_equal(found[expected], noise(RATE))
+
+
 def test_what_no_model_has_is_shared_out():
     V = np.zeros((30, 40))
     V[10, 20] = 1.0  # alone: all medians are zero

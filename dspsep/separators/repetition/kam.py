@@ -222,7 +222,7 @@ class KAM(SpectralSeparator):
             exponent=self.exponent,
             n_iter=self.n_iter,
             cutoff_hertz=self.cutoff_hertz,
-            low=self.low or next((name for name in self.source_names if name in _LOW), None),
+            low=self._low_source(),
             beat_spectrum=spectrum,
         )
 
@@ -243,6 +243,12 @@ class KAM(SpectralSeparator):
         if any(_needs_period(kernel) for kernel in self._kernels(sample_rate)):
             return LEAST_PERIODS * self.stft.n_frames_in(self.min_period_seconds, sample_rate)
         return self.min_frames
+
+    def _keeps_all(self, names: tuple[str, ...]) -> str:
+        return self._low_source() or names[0]
+
+    def _low_source(self) -> str | None:
+        return self.low or next((name for name in self.source_names if name in _LOW), None)
 
     def _kernels(self, sample_rate: float) -> list[ProximityKernel]:
         kernels = (kernel for _, parts in named_parts(self.sources) for kernel in parts)
