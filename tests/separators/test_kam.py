@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -111,6 +112,32 @@ def test_medians_are_scipys(kernel, shape, monkeypatch):
             np.testing.assert_array_equal(
                 found, median_filter(V, footprint=footprint(kernel), mode="reflect")
             )
+
+
+def test_memory_of_patterns_is_bounded():
+    """Only what is near is laid side by side: a large cross is two bars, and not all that is around them."""
+    V = np.ones((1, 40, 65), np.float32)
+    for kernel in (Cross(frames=401, bins=401), Pattern(values=np.eye(401))):
+        tracemalloc.start()
+        found = kernel.medians(V)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        np.testing.assert_array_equal(found, V)
+        assert peak < 20e6
+    far = np.zeros((2047, 4095))
+    far[:, [0, -1]] = 1
+    with pytest.raises(
+        InputError, match=r"values must be of rows that span 16380 frames in sum, at most; got 8382465"
+    ):
+        Pattern(values=far)
+    with pytest.raises(InputError, match="of at most 4095 bins and frames"):
+        Pattern(values=np.eye(1, 4097))
+
+
+def test_pictures_may_be_of_booleans():
+    assert Pattern(values=GLIDES == 1) == Pattern(values=GLIDES) == Pattern(values=(GLIDES == 1).tolist())
+    with pytest.raises(InputError, match="rectangular"):
+        Pattern(values=[[1], [1, 1]])
 
 
 def test_patterns_have_a_direction_and_may_be_even():
