@@ -425,6 +425,50 @@ def test_kernels_of_your_own():
         separator.to_json()
 
 
+class Own(Steady):
+    """One that does what it is told."""
+
+    def __init__(self, take):
+        self.take = take
+
+    def medians(self, values):
+        return self.take(values)
+
+
+@pytest.mark.parametrize(
+    ("take", "message"),
+    [
+        (lambda values: values * np.nan, "medians of Own must be finite and not negative"),
+        (lambda values: values + np.inf, "medians of Own must be finite and not negative"),
+        (lambda values: -1 - values, "medians of Own must be finite and not negative"),
+        (lambda values: values[:, 1:], r"medians of Own must be of shape \(1, 65, 33\)"),
+        (lambda values: values * 1j, "medians of Own must be an array of real numbers"),
+    ],
+)
+def test_kernels_of_your_own_are_checked(take, message):
+    with pytest.raises(InputError, match=message):
+        kam(np.ones((33, 65)), [Own(take), Cross(frames=3, bins=3)])
+
+
+def test_kernels_of_your_own_keep_the_precision():
+    V = np.random.default_rng(0).exponential(size=(33, 65)).astype(np.float32)
+    masks = kam(V, [Own(lambda values: values.astype(np.float64)), Cross(frames=3, bins=3)])
+    assert [mask.dtype for mask in masks] == [np.float32] * 2
+
+
+def test_kernels_of_your_own_are_told_apart():
+    one, two = Own(np.abs), Own(np.square)
+    assert one != two
+    assert KAM(sources={"a": one, "b": one}) != KAM(sources={"a": two, "b": two})
+
+    @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+    class Shaped(Steady):
+        shape: object = None
+
+    assert Shaped(shape=3) == Shaped(shape=3) != Shaped(shape=4)
+    assert repr(Shaped(shape=np.array([1, 2]))) == "Shaped(shape=array([1, 2]))"
+
+
 @pytest.mark.core
 @pytest.mark.parametrize("separator", [VOCALS, STREAMING])
 def test_models_are_saved_and_settings_are_values(separator, tmp_path):
@@ -457,6 +501,8 @@ def test_models_are_saved_and_settings_are_values(separator, tmp_path):
         (lambda: Pattern(values=np.full((3, 3), 0.5)), "values must be of 0 and 1"),
         (lambda: Pattern(values=np.zeros((3, 3))), "of 1 to 4095 ones; got 0"),
         (lambda: KAM(sources={"one": Horizontal(frames=3)}), "sources must be two at least"),
+        (lambda: KAM(sources=[("a", Vertical(bins=3))] * 2), "sources must be of different names"),
+        (lambda: Horizontal(frames=100_000), "frames must be an integer of at least 1 and at most 99999"),
         (lambda: KAM(sources=5), "sources must be a mapping"),
         (lambda: KAM(sources={"one": 5, "two": []}), "source 'one' must be a kernel"),
         (lambda: KAM(sources={"one": Vertical(bins=3), "two": []}), "source 'two' must be a kernel"),

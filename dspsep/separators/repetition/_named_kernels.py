@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from dspsep import _checks
@@ -25,9 +25,12 @@ def named_parts(sources: Any) -> NamedParts:
     remedy = "For example sources={'notes': Horizontal(seconds=0.3), 'strokes': Vertical(hertz=500.0)}."
     try:
         # Stored settings come back as pairs, which `dict` takes like a mapping.
-        named = dict(sources)
+        pairs = list(sources.items() if isinstance(sources, Mapping) else sources)
+        named = dict(pairs)
     except (TypeError, ValueError):
         raise InputError("sources", "a mapping from name to kernels", repr(sources)[:60], remedy) from None
+    if len(named) < len(pairs):
+        raise InputError("sources", "of different names", f"{[name for name, _ in pairs]!r}", remedy)
     if len(named) < 2:
         raise InputError("sources", "two at least", f"{len(named)}", remedy)
     return tuple(

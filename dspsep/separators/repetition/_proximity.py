@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from dspsep import _checks
+from dspsep import _backend, _checks
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.stft import STFT
@@ -15,6 +17,7 @@ __all__ = [
     "MOST_BINS",
     "ProximityKernel",
     "check_lengths",
+    "checked_medians",
     "known_length",
     "make_plain",
     "n_bins_of",
@@ -22,14 +25,17 @@ __all__ = [
 ]
 
 # Longer medians than this many frames or bins are a slip of units, and would fill the memory.
-_LONGEST = 100_000
+_LONGEST = 99_999
 #: The same of bins of a pattern, for which medians take longer.
 MOST_BINS = 4_095
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+# Compared by what they are made with where they are dataclasses, as all here are; else one by one.
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ProximityKernel(ABC):
     """Base class of proximity kernels, and of your own.
+
+    Settings of yours are compared, hashed and printed where your class is a frozen dataclass.
 
     See Also
     --------
@@ -75,12 +81,12 @@ class ProximityKernel(ABC):
         Parameters
         ----------
         values : array of shape (n_channels, n_frames, n_freqs)
-            Magnitudes, not negative; frames come before bins.
+            Magnitudes, not negative; frames come before bins. Not to be changed.
 
         Returns
         -------
         array of shape (n_channels, n_frames, n_freqs)
-            New, and not negative.
+            Finite, and not negative.
         """
 
     def reach(self) -> int | None:
@@ -90,8 +96,25 @@ class ProximityKernel(ABC):
     def __repr__(self) -> str:
         # What is not the default: most kernels have two units for a length, of which one is given.
         given = ((field, getattr(self, field.name)) for field in fields(self))
-        settings = (f"{field.name}={value!r}" for field, value in given if value != field.default)
+        settings = (f"{field.name}={value!r}" for field, value in given if repr(value) != repr(field.default))
         return f"{type(self).__name__}({', '.join(settings)})"
+
+
+def checked_medians(kernel: ProximityKernel) -> Callable[[Array], Array]:
+    """Return what takes the medians of a kernel, of the precision of the values: it may be of the user's."""
+    name = f"medians of {type(kernel).__name__}"
+
+    def medians(values: Array) -> Array:
+        xp = _backend.namespace(values)
+        found = _backend.real_floating(name, kernel.medians(values))
+        if found.shape != values.shape:
+            raise InputError(name, f"of shape {tuple(values.shape)}, as the values", f"{tuple(found.shape)}")
+        lowest, highest = _backend.to_host(xp.stack([xp.min(found), xp.max(found)])).tolist()
+        if not (lowest >= 0 and highest < math.inf):
+            raise InputError(name, "finite and not negative", f"values from {lowest:g} to {highest:g}")
+        return xp.astype(found, values.dtype, copy=False)  # type: ignore[no-any-return]
+
+    return medians
 
 
 def make_plain(kernel: Any) -> None:
@@ -118,13 +141,15 @@ def check_lengths(kernel: Any, names: tuple[str, str], *, needed: bool = True, m
 
 
 def n_frames_of(seconds: float | None, frames: int | None, stft: STFT, sample_rate: float) -> int:
-    n = stft.n_frames_in(seconds, sample_rate) if seconds is not None else known_length("frames", frames)
-    return _odd("seconds", n, "frames")
+    if seconds is None:
+        return known_length("frames", frames)
+    return _odd("seconds", stft.n_frames_in(seconds, sample_rate), "frames")
 
 
 def n_bins_of(hertz: float | None, bins: int | None, stft: STFT, sample_rate: float) -> int:
-    n = stft.n_bins_in(hertz, sample_rate) if hertz is not None else known_length("bins", bins)
-    return _odd("hertz", n, "bins")
+    if hertz is None:
+        return known_length("bins", bins)
+    return _odd("hertz", stft.n_bins_in(hertz, sample_rate), "bins")
 
 
 def _odd(name: str, n: int, unit: str) -> int:

@@ -35,7 +35,7 @@ from dspsep.separators.repetition._named_kernels import (
     parts_of,
 )
 from dspsep.separators.repetition._period import LEAST_PERIODS, beat_spectrum, repeating_periods
-from dspsep.separators.repetition._proximity import ProximityKernel
+from dspsep.separators.repetition._proximity import ProximityKernel, checked_medians
 from dspsep.separators.repetition.proximity import Cross, Horizontal, Periodic, Vertical
 from dspsep.stft import Spectrogram
 from dspsep.streaming import Reach
@@ -319,7 +319,7 @@ class KAMModel(MaskModel):
         """Return the models of all parts, and how many rounds were made."""
         xp = _backend.namespace(spectrogram.values)
         V = xp.permute_dims(spectrogram.magnitude(), (0, 2, 1))
-        medians = [kernel.medians for _, parts in self.sources for kernel in parts]
+        medians = [checked_medians(kernel) for _, parts in self.sources for kernel in parts]
 
         def tell(done: int) -> bool | None:
             return report(Progress(stage="fit", iteration=done, n_iterations=self.n_iter, model=self))
@@ -388,7 +388,7 @@ def kam(V: Array, kernels: Sequence[Kernels], *, exponent: float = 1.0, n_iter: 
     if not isinstance(kernels, Sequence) or not kernels:
         raise InputError("kernels", "a list, one entry for each source", repr(kernels)[:60])
     parts = [parts_of(f"kernels[{number}]", each) for number, each in enumerate(kernels)]
-    medians = [kernel.medians for each in parts for kernel in each]
+    medians = [checked_medians(kernel) for each in parts for kernel in each]
     frame_major = xp.permute_dims(V, (1, 0))[None, :, :]
     models, _ = backfit(frame_major, medians, float(exponent), int(n_iter), lambda _: None)
     masks = masks_of(models, [len(each) for each in parts])
