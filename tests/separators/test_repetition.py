@@ -9,6 +9,7 @@ import pytest
 
 import dspsep
 from dspsep import (
+    KAM,
     REPET,
     STFT,
     AdaptiveREPET,
@@ -341,6 +342,17 @@ def test_models_are_saved_and_settings_are_values(separator, tmp_path):
     for name, mask in model.masks(spectrogram).items():
         np.testing.assert_array_equal(again.masks(spectrogram)[name], mask)
     assert dspsep.from_json(separator.to_json()) == separator == pickle.loads(pickle.dumps(separator))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("separator", [*PERIODIC, KAM(stft=SMALL)], ids=named)
+@pytest.mark.parametrize("n_frames", [2, 20, 25, 100, 101, 250])
+def test_a_spectrogram_shorter_than_three_periods_can_be_learned_from(separator, n_frames):
+    """`separate` says that it is too short; who calls `fit` gets a model of the shortest period."""
+    spectrogram = spectrogram_of(np.random.default_rng(0).exponential(size=(65, n_frames)))
+    model = separator.fit(spectrogram)
+    masks = model.masks(spectrogram)
+    np.testing.assert_allclose(sum(masks.values()), 1, atol=1e-12)
 
 
 def test_a_period_can_be_given():

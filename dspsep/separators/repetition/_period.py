@@ -93,6 +93,8 @@ def repeating_period(spectrum: Any, shortest: int, longest: int) -> int:
 
 def repeating_periods(spectrum: Any, shortest: int, longest: int, n: int) -> list[int]:
     """Return so many periods, or fewer if fewer stand out: that of `repeating_period`, and the next best."""
+    if len(spectrum) <= shortest:
+        return [shortest]  # there is no such lag
     stand_out = _prominences(np.asarray(spectrum, np.float64), shortest, longest)
     best = float(stand_out.max())
     if not best > 0:
