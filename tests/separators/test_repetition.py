@@ -152,6 +152,15 @@ def test_the_beat_spectrum_is_the_autocorrelation_of_power(n_channels):
     np.testing.assert_allclose(single, expected, rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e-200, 1e-90, 1e90, 1e200])
+def test_periods_of_magnitudes_at_the_ends_of_the_range(scale):
+    V = loop(130, 1000)
+    spectrum = beat_spectrum(V * scale)
+    assert np.isfinite(spectrum).all()
+    assert repeating_period(spectrum, 100, 333) == repeating_period(beat_spectrum(V), 100, 333) == 130
+
+
 def test_frames_of_a_period():
     repeats = repeats_of_period(3, 7)
     np.testing.assert_array_equal(repeats.frames, [[0, 3, 6], [1, 4, -1], [2, 5, -1]])
