@@ -354,8 +354,7 @@ class SpectralSeparator(Separator):
             f"{n_frames}: one source is the mixture, the others are silent.",
             stacklevel=4,
         )
-        keeps = self._keeps_all(names)
-        xp = _backend.namespace(audio.samples)
+        keeps, xp = self._keeps_all(names), _backend.namespace(audio.samples)
         sources = {
             name: audio.restore(_copy(audio.samples) if name == keeps else xp.zeros_like(audio.samples))
             for name in names

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from dspsep import _checks
 from dspsep.errors import InputError
 from dspsep.separators.repetition._proximity import ProximityKernel
+from dspsep.separators.repetition.proximity import Periodic
 from dspsep.sources import check_source_name
 
-__all__ = ["Kernels", "NamedParts", "Parts", "check_low", "check_rounds", "named_parts", "parts_of"]
+__all__ = [
+    "Kernels",
+    "NamedParts",
+    "Parts",
+    "check_low",
+    "check_rounds",
+    "named_parts",
+    "needs_period",
+    "parts_of",
+    "with_period",
+]
 
 Kernels: TypeAlias = ProximityKernel | Sequence[ProximityKernel]
 Parts: TypeAlias = tuple[ProximityKernel, ...]
@@ -56,3 +67,15 @@ def check_low(cutoff_hertz: object, low: object, names: tuple[str, ...]) -> None
         _checks.number("cutoff_hertz", cutoff_hertz, minimum=0)
     if low is not None and low not in names:
         raise InputError("low", f"one of {', '.join(names)}", repr(low)[:60])
+
+
+def needs_period(kernel: ProximityKernel) -> bool:
+    """Tell whether it is a kernel whose period is to be found."""
+    return isinstance(kernel, Periodic) and kernel.period_frames is None
+
+
+def with_period(kernel: ProximityKernel, periods: Iterator[int]) -> ProximityKernel:
+    """Return it with the next of the periods, if it needs one."""
+    if isinstance(kernel, Periodic) and kernel.period_frames is None:
+        return kernel.of(next(periods))
+    return kernel

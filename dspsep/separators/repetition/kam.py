@@ -32,7 +32,9 @@ from dspsep.separators.repetition._named_kernels import (
     check_low,
     check_rounds,
     named_parts,
+    needs_period,
     parts_of,
+    with_period,
 )
 from dspsep.separators.repetition._period import LEAST_PERIODS, beat_spectrum, repeating_periods
 from dspsep.separators.repetition._proximity import ProximityKernel, checked_medians
@@ -203,7 +205,7 @@ class KAM(SpectralSeparator):
         """
         rate = spectrogram.sample_rate
         spectrum, periods = None, []
-        missing = sum(_needs_period(kernel) for kernel in self._kernels(rate))
+        missing = sum(needs_period(kernel) for kernel in self._kernels(rate))
         if missing:
             spectrum = beat_spectrum(spectrogram.magnitude())
             shortest = self.stft.n_frames_in(self.min_period_seconds, rate)
@@ -214,7 +216,7 @@ class KAM(SpectralSeparator):
             periods += periods[:1] * (missing - len(periods))
         following = iter(periods)
         found = [
-            (name, tuple(_with_period(kernel.counted(self.stft, rate), following) for kernel in kernels))
+            (name, tuple(with_period(kernel.counted(self.stft, rate), following) for kernel in kernels))
             for name, kernels in named_parts(self.sources)
         ]
         return KAMModel(
@@ -240,7 +242,7 @@ class KAM(SpectralSeparator):
         return model, self._resynthesise(audio, spectrogram, model, report, masks)
 
     def _least_frames(self, sample_rate: float) -> int:
-        if any(_needs_period(kernel) for kernel in self._kernels(sample_rate)):
+        if any(needs_period(kernel) for kernel in self._kernels(sample_rate)):
             return LEAST_PERIODS * self.stft.n_frames_in(self.min_period_seconds, sample_rate)
         return self.min_frames
 
@@ -393,13 +395,3 @@ def kam(V: Array, kernels: Sequence[Kernels], *, exponent: float = 1.0, n_iter: 
     models, _ = backfit(frame_major, medians, float(exponent), int(n_iter), lambda _: None)
     masks = masks_of(models, [len(each) for each in parts])
     return tuple(xp.permute_dims(mask[0, ...], (1, 0)) for mask in masks)
-
-
-def _needs_period(kernel: ProximityKernel) -> bool:
-    return isinstance(kernel, Periodic) and kernel.period_frames is None
-
-
-def _with_period(kernel: ProximityKernel, periods: Iterator[int]) -> ProximityKernel:
-    if isinstance(kernel, Periodic) and kernel.period_frames is None:
-        return kernel.of(next(periods))
-    return kernel
