@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from dspsep import _checks
+from dspsep import _backend, _checks
+from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.separators.repetition._proximity import ProximityKernel
-from dspsep.separators.repetition.proximity import Periodic
+from dspsep.separators.repetition.proximity import Cross, Horizontal, Pattern, Periodic, Vertical
 from dspsep.sources import check_source_name
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "Parts",
     "check_low",
     "check_rounds",
+    "checked_medians",
     "named_parts",
     "needs_period",
     "parts_of",
@@ -79,3 +82,22 @@ def with_period(kernel: ProximityKernel, periods: Iterator[int]) -> ProximityKer
     if isinstance(kernel, Periodic) and kernel.period_frames is None:
         return kernel.of(next(periods))
     return kernel
+
+
+def checked_medians(kernel: ProximityKernel) -> Callable[[Array], Array]:
+    """Return what takes the medians of a kernel; those of a class of the user are checked."""
+    if isinstance(kernel, (Cross, Horizontal, Pattern, Periodic, Vertical)):
+        return kernel.medians  # which are what they should be, and a check would wait for a device
+    name = f"medians of {type(kernel).__name__}"
+
+    def medians(values: Array) -> Array:
+        xp = _backend.namespace(values)
+        found = _backend.real_floating(name, kernel.medians(values))
+        if found.shape != values.shape:
+            raise InputError(name, f"of shape {tuple(values.shape)}, as the values", f"{tuple(found.shape)}")
+        lowest, highest = _backend.to_host(xp.stack([xp.min(found), xp.max(found)])).tolist()
+        if not (lowest >= 0 and highest < math.inf):
+            raise InputError(name, "finite and not negative", f"values from {lowest:g} to {highest:g}")
+        return xp.astype(found, values.dtype, copy=False)  # type: ignore[no-any-return]
+
+    return medians

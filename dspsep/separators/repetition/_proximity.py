@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from dspsep import _backend, _checks
+from dspsep import _checks
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.stft import STFT
@@ -17,7 +15,6 @@ __all__ = [
     "MOST_BINS",
     "ProximityKernel",
     "check_lengths",
-    "checked_medians",
     "known_length",
     "make_plain",
     "n_bins_of",
@@ -98,23 +95,6 @@ class ProximityKernel(ABC):
         given = ((field, getattr(self, field.name)) for field in fields(self))
         settings = (f"{field.name}={value!r}" for field, value in given if repr(value) != repr(field.default))
         return f"{type(self).__name__}({', '.join(settings)})"
-
-
-def checked_medians(kernel: ProximityKernel) -> Callable[[Array], Array]:
-    """Return what takes the medians of a kernel, of the precision of the values: it may be of the user's."""
-    name = f"medians of {type(kernel).__name__}"
-
-    def medians(values: Array) -> Array:
-        xp = _backend.namespace(values)
-        found = _backend.real_floating(name, kernel.medians(values))
-        if found.shape != values.shape:
-            raise InputError(name, f"of shape {tuple(values.shape)}, as the values", f"{tuple(found.shape)}")
-        lowest, highest = _backend.to_host(xp.stack([xp.min(found), xp.max(found)])).tolist()
-        if not (lowest >= 0 and highest < math.inf):
-            raise InputError(name, "finite and not negative", f"values from {lowest:g} to {highest:g}")
-        return xp.astype(found, values.dtype, copy=False)  # type: ignore[no-any-return]
-
-    return medians
 
 
 def make_plain(kernel: Any) -> None:

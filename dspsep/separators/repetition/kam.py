@@ -31,13 +31,14 @@ from dspsep.separators.repetition._named_kernels import (
     NamedParts,
     check_low,
     check_rounds,
+    checked_medians,
     named_parts,
     needs_period,
     parts_of,
     with_period,
 )
 from dspsep.separators.repetition._period import LEAST_PERIODS, beat_spectrum, repeating_periods
-from dspsep.separators.repetition._proximity import ProximityKernel, checked_medians
+from dspsep.separators.repetition._proximity import ProximityKernel
 from dspsep.separators.repetition.proximity import Cross, Horizontal, Periodic, Vertical
 from dspsep.stft import Spectrogram
 from dspsep.streaming import Reach
