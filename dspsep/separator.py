@@ -342,6 +342,10 @@ class SpectralSeparator(Separator):
         """Return how many frames there must be to learn from."""
         return self.min_frames
 
+    def _keeps_all(self, names: tuple[str, ...]) -> str:
+        """Return the source that a mixture is where there is too little of it."""
+        return "background" if "background" in names else names[0]
+
     def _too_short(self, audio: Mixture, sample_rate: float, n_frames: int, least: int) -> Sources:
         names = cast("tuple[str, ...]", self.source_names)
         warn(
@@ -350,8 +354,7 @@ class SpectralSeparator(Separator):
             f"{n_frames}: one source is the mixture, the others are silent.",
             stacklevel=4,
         )
-        keeps = "background" if "background" in names else names[0]
-        xp = _backend.namespace(audio.samples)
+        keeps, xp = self._keeps_all(names), _backend.namespace(audio.samples)
         sources = {
             name: audio.restore(_copy(audio.samples) if name == keeps else xp.zeros_like(audio.samples))
             for name in names

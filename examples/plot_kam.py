@@ -55,9 +55,10 @@ parts = [kernel for _, kernels in model.sources for kernel in kernels]
 figure, axes = plt.subplots(len(parts) + 1, 1, figsize=(9, 9), layout="constrained", sharex=True, sharey=True)
 frame_major = np.ascontiguousarray(V[:1].transpose(0, 2, 1))
 pictures = [("mixture", frame_major)] + [(repr(kernel), kernel.medians(frame_major)) for kernel in parts]
+loudest = 20 * np.log10(V[0].max())
 for ax, (name, values) in zip(axes, pictures, strict=True):
-    decibels = 20 * np.log10(np.maximum(values[0].T, 1e-3 * V.max()))
-    ax.imshow(decibels, origin="lower", aspect="auto", cmap="magma", extent=extent, vmin=decibels.max() - 60)
+    decibels = 20 * np.log10(np.maximum(values[0].T, 1e-3 * V[0].max())) - loudest
+    ax.imshow(decibels, origin="lower", aspect="auto", cmap="magma", extent=extent, vmin=-60, vmax=-10)
     ax.set(ylabel="kHz", title=name, xlim=(4, 10), ylim=(0, 6))
 axes[-1].set_xlabel("time in s")
 

@@ -113,6 +113,42 @@ def test_medians_are_scipys(kernel, shape, monkeypatch):
             )
 
 
+def test_memory_of_patterns_is_bounded(monkeypatch):
+    """Only what is near is laid side by side: a large cross is two bars, and not all that is around them."""
+    sizes = []
+
+    class Spy:
+        def median_of_frames(self, values, lists):
+            sizes.append(values.size)
+            assert 0 <= lists.min() <= lists.max() < values.shape[1]
+            return np.median(values[:, lists, :], axis=2)
+
+    monkeypatch.setattr("dspsep.separators.repetition._backfitting.kernels_for", lambda _: Spy())
+    monkeypatch.setattr("dspsep.separators.repetition._backfitting._BLOCK", 10_000)
+    V = np.random.default_rng(0).exponential(size=(1, 40, 65))
+    for kernel in (Cross(frames=401, bins=401), Pattern(values=np.eye(401))):
+        # SciPy's are wrong where the edges are mirrored more than once.
+        padded = np.pad(V[0].T, 200, mode="symmetric")
+        bins, frames = np.nonzero(footprint(kernel))
+        expected = [[np.median(padded[f + bins, t + frames]) for t in range(40)] for f in range(65)]
+        np.testing.assert_array_equal(kernel.medians(V)[0].T, expected)
+    assert max(sizes) < 65 * 1000
+    far = np.zeros((2047, 4095))
+    far[:, [0, -1]] = 1
+    with pytest.raises(
+        InputError, match=r"values must be of rows that span 16380 frames in sum, at most; got 8382465"
+    ):
+        Pattern(values=far)
+    with pytest.raises(InputError, match="of at most 4095 bins and frames"):
+        Pattern(values=np.eye(1, 4097))
+
+
+def test_pictures_may_be_of_booleans():
+    assert Pattern(values=GLIDES == 1) == Pattern(values=GLIDES) == Pattern(values=(GLIDES == 1).tolist())
+    with pytest.raises(InputError, match="rectangular"):
+        Pattern(values=[[1], [1, 1]])
+
+
 def test_patterns_have_a_direction_and_may_be_even():
     V = np.random.default_rng(0).exponential(size=(20, 30))
     up = np.zeros((3, 5))
@@ -337,6 +373,22 @@ def test_odd_signals(separator, what):
     np.testing.assert_allclose(sum(sources.values()), audio, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("names", "low", "expected"),
+    [
+        (("vocals", "accompaniment"), None, "accompaniment"),
+        (("lead", "background"), None, "background"),
+        (("lead", "band"), "band", "band"),
+        (("lead", "band"), None, "lead"),
+    ],
+)
+def test_what_is_too_short_for_periods_belongs_where_low_frequencies_do(names, low, expected):
+    sources = dict(zip(names, (Cross(frames=3, bins=3), Periodic()), strict=True))
+    with pytest.warns(dspsep.DspsepWarning, match="W_TOO_SHORT"):
+        found = KAM(stft=SMALL, sources=sources, low=low).separate(noise(RATE), RATE)
+    np.testing.assert_array_equal(found[expected], noise(RATE))
+
+
 def test_what_no_model_has_is_shared_out():
     V = np.zeros((30, 40))
     V[10, 20] = 1.0  # alone: all medians are zero
@@ -373,6 +425,50 @@ def test_kernels_of_your_own():
         separator.to_json()
 
 
+class Own(Steady):
+    """One that does what it is told."""
+
+    def __init__(self, take):
+        self.take = take
+
+    def medians(self, values):
+        return self.take(values)
+
+
+@pytest.mark.parametrize(
+    ("take", "message"),
+    [
+        (lambda values: values * np.nan, "medians of Own must be finite and not negative"),
+        (lambda values: values + np.inf, "medians of Own must be finite and not negative"),
+        (lambda values: -1 - values, "medians of Own must be finite and not negative"),
+        (lambda values: values[:, 1:], r"medians of Own must be of shape \(1, 65, 33\)"),
+        (lambda values: values * 1j, "medians of Own must be an array of real numbers"),
+    ],
+)
+def test_kernels_of_your_own_are_checked(take, message):
+    with pytest.raises(InputError, match=message):
+        kam(np.ones((33, 65)), [Own(take), Cross(frames=3, bins=3)])
+
+
+def test_kernels_of_your_own_keep_the_precision():
+    V = np.random.default_rng(0).exponential(size=(33, 65)).astype(np.float32)
+    masks = kam(V, [Own(lambda values: values.astype(np.float64)), Cross(frames=3, bins=3)])
+    assert [mask.dtype for mask in masks] == [np.float32] * 2
+
+
+def test_kernels_of_your_own_are_told_apart():
+    one, two = Own(np.abs), Own(np.square)
+    assert one != two
+    assert KAM(sources={"a": one, "b": one}) != KAM(sources={"a": two, "b": two})
+
+    @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+    class Shaped(Steady):
+        shape: object = None
+
+    assert Shaped(shape=3) == Shaped(shape=3) != Shaped(shape=4)
+    assert repr(Shaped(shape=np.array([1, 2]))) == "Shaped(shape=array([1, 2]))"
+
+
 @pytest.mark.core
 @pytest.mark.parametrize("separator", [VOCALS, STREAMING])
 def test_models_are_saved_and_settings_are_values(separator, tmp_path):
@@ -405,6 +501,8 @@ def test_models_are_saved_and_settings_are_values(separator, tmp_path):
         (lambda: Pattern(values=np.full((3, 3), 0.5)), "values must be of 0 and 1"),
         (lambda: Pattern(values=np.zeros((3, 3))), "of 1 to 4095 ones; got 0"),
         (lambda: KAM(sources={"one": Horizontal(frames=3)}), "sources must be two at least"),
+        (lambda: KAM(sources=[("a", Vertical(bins=3))] * 2), "sources must be of different names"),
+        (lambda: Horizontal(frames=100_000), "frames must be an integer of at least 1 and at most 99999"),
         (lambda: KAM(sources=5), "sources must be a mapping"),
         (lambda: KAM(sources={"one": 5, "two": []}), "source 'one' must be a kernel"),
         (lambda: KAM(sources={"one": Vertical(bins=3), "two": []}), "source 'two' must be a kernel"),

@@ -9,6 +9,7 @@ import pytest
 
 import dspsep
 from dspsep import (
+    KAM,
     REPET,
     STFT,
     AdaptiveREPET,
@@ -149,6 +150,15 @@ def test_the_beat_spectrum_is_the_autocorrelation_of_power(n_channels):
     single = beat_spectrum(V.astype(np.float32))
     assert single.dtype == np.float64
     np.testing.assert_allclose(single, expected, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e-200, 1e-90, 1e90, 1e200])
+def test_periods_of_magnitudes_at_the_ends_of_the_range(scale):
+    V = loop(130, 1000)
+    spectrum = beat_spectrum(V * scale)
+    assert np.isfinite(spectrum).all()
+    assert repeating_period(spectrum, 100, 333) == repeating_period(beat_spectrum(V), 100, 333) == 130
 
 
 def test_frames_of_a_period():
@@ -341,6 +351,17 @@ def test_models_are_saved_and_settings_are_values(separator, tmp_path):
     for name, mask in model.masks(spectrogram).items():
         np.testing.assert_array_equal(again.masks(spectrogram)[name], mask)
     assert dspsep.from_json(separator.to_json()) == separator == pickle.loads(pickle.dumps(separator))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("separator", [*PERIODIC, KAM(stft=SMALL)], ids=named)
+@pytest.mark.parametrize("n_frames", [2, 20, 25, 100, 101, 250])
+def test_a_spectrogram_shorter_than_three_periods_can_be_learned_from(separator, n_frames):
+    """`separate` says that it is too short; who calls `fit` gets a model of the shortest period."""
+    spectrogram = spectrogram_of(np.random.default_rng(0).exponential(size=(65, n_frames)))
+    model = separator.fit(spectrogram)
+    masks = model.masks(spectrogram)
+    np.testing.assert_allclose(sum(masks.values()), 1, atol=1e-12)
 
 
 def test_a_period_can_be_given():

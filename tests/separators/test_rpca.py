@@ -392,3 +392,16 @@ def test_voices_are_nearer_to_the_truth_and_shares_are_better_than_decisions():
         assert (soft > np.array(FLOORS["soft"])).all(), soft
         assert (binary > np.array(FLOORS["binary"])).all(), binary
         assert (soft > 0).all(), soft
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("exponent", [-100, -70, 70, 100])
+def test_channels_are_one_at_any_scale(exponent):
+    """Of single precision, squares of 2**70 are too large, and those of 2**-80 nothing."""
+    samples = np.stack([noise(RATE), noise(RATE)[::-1]]).astype(np.float32)
+    separator = RPCA(stft=SMALL, n_iter=5)
+    plain = SMALL.forward(samples, RATE)
+    scaled = SMALL.forward(np.ldexp(samples, exponent), RATE)
+    expected = separator.fit(plain).masks(plain)
+    for name, mask in separator.fit(scaled).masks(scaled).items():
+        np.testing.assert_allclose(mask, expected[name], atol=1e-5)

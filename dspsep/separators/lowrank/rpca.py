@@ -13,6 +13,7 @@ says few things again and again has few singular values; a voice is loud in few 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, final
 
@@ -315,7 +316,11 @@ def _of_all_channels(spectrogram: Spectrogram) -> Array:
     V = spectrogram.magnitude()
     xp = _backend.namespace(V)
     if V.shape[0] > 1:
-        V = xp.sqrt(xp.mean(V * V, axis=0, keepdims=True))
+        # By the largest first, up to a power of two: no square overflows or vanishes.
+        largest = _backend.scalar(xp.max(V))
+        scale = 2.0 ** (math.frexp(largest)[1] - 1) if 0 < largest < math.inf else 1.0
+        V = V / scale
+        V = xp.sqrt(xp.mean(V * V, axis=0, keepdims=True)) * scale
     return xp.permute_dims(V[0, :, :], (1, 0))  # type: ignore[no-any-return]
 
 

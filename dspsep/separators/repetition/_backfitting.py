@@ -100,23 +100,33 @@ def medians_of_pattern(values: Array, bins: np.ndarray, frames: np.ndarray) -> A
     """Return medians (n_channels, n_frames, n_freqs) over bins that are so many bins and frames away.
 
     Edges are mirrored, the edge repeated. The spectrogram is laid beside itself, shifted by each number of
-    bins that there is; so what is near are frames, and `median_of_frames` does the rest, a block at a time.
+    bins that there is, as many frames of it as are near with that; so what is near are frames, and
+    `median_of_frames` does the rest, a block at a time.
     """
     xp = _backend.namespace(values)
     kernels = kernels_for(values)
     n_channels, n_frames, n_freqs = values.shape
     shifts, which = np.unique(bins, return_inverse=True)
-    high, long = int(np.abs(bins).max()), int(np.abs(frames).max())
+    first, last = (np.zeros_like(shifts) for _ in range(2))
+    first[which], last[which] = frames, frames
+    np.minimum.at(first, which, frames)
+    np.maximum.at(last, which, frames)
+    high, early, late = int(np.abs(bins).max()), int(frames.min()), int(frames.max())
     rows = _backend.asarray_like(_mirrored(-high, n_freqs + high, n_freqs), values)
     result: Array = xp.empty_like(values)
     step = max(1, _BLOCK // (n_channels * n_freqs * len(shifts)))
     for start in range(0, n_frames, step):
         stop = min(start + step, n_frames)
-        near = _backend.asarray_like(_mirrored(start - long, stop + long, n_frames), values)
+        near = _backend.asarray_like(_mirrored(start + early, stop + late, n_frames), values)
         block = xp.take(xp.take(values, near, axis=1), rows, axis=2)
-        beside = [block[:, :, high + shift : high + shift + n_freqs] for shift in shifts.tolist()]
-        n_near = stop - start + 2 * long
-        lists = np.arange(stop - start)[:, None] + (which * n_near + frames + long)[None, :]
+        beside = [
+            block[:, low - early : stop - start + top - early, high + shift : high + shift + n_freqs]
+            for shift, low, top in zip(shifts.tolist(), first.tolist(), last.tolist(), strict=True)
+        ]
+        # Where each begins among all of them, and its frames in it.
+        n_near = stop - start + last - first
+        places = (np.cumsum(n_near) - n_near - first)[which] + frames
+        lists = np.arange(stop - start)[:, None] + places[None, :]
         lists = _backend.asarray_like(lists, values)
         result[:, start:stop, :] = kernels.median_of_frames(xp.concat(beside, axis=1), lists)
     return result

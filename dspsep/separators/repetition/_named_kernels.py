@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from dspsep import _checks
+from dspsep import _backend, _checks
+from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.separators.repetition._proximity import ProximityKernel
+from dspsep.separators.repetition.proximity import Cross, Horizontal, Pattern, Periodic, Vertical
 from dspsep.sources import check_source_name
 
-__all__ = ["Kernels", "NamedParts", "Parts", "check_low", "check_rounds", "named_parts", "parts_of"]
+__all__ = [
+    "Kernels",
+    "NamedParts",
+    "Parts",
+    "check_low",
+    "check_rounds",
+    "checked_medians",
+    "named_parts",
+    "needs_period",
+    "parts_of",
+    "with_period",
+]
 
 Kernels: TypeAlias = ProximityKernel | Sequence[ProximityKernel]
 Parts: TypeAlias = tuple[ProximityKernel, ...]
@@ -25,9 +39,12 @@ def named_parts(sources: Any) -> NamedParts:
     remedy = "For example sources={'notes': Horizontal(seconds=0.3), 'strokes': Vertical(hertz=500.0)}."
     try:
         # Stored settings come back as pairs, which `dict` takes like a mapping.
-        named = dict(sources)
+        pairs = list(sources.items() if isinstance(sources, Mapping) else sources)
+        named = dict(pairs)
     except (TypeError, ValueError):
         raise InputError("sources", "a mapping from name to kernels", repr(sources)[:60], remedy) from None
+    if len(named) < len(pairs):
+        raise InputError("sources", "of different names", f"{[name for name, _ in pairs]!r}", remedy)
     if len(named) < 2:
         raise InputError("sources", "two at least", f"{len(named)}", remedy)
     return tuple(
@@ -53,3 +70,34 @@ def check_low(cutoff_hertz: object, low: object, names: tuple[str, ...]) -> None
         _checks.number("cutoff_hertz", cutoff_hertz, minimum=0)
     if low is not None and low not in names:
         raise InputError("low", f"one of {', '.join(names)}", repr(low)[:60])
+
+
+def needs_period(kernel: ProximityKernel) -> bool:
+    """Tell whether it is a kernel whose period is to be found."""
+    return isinstance(kernel, Periodic) and kernel.period_frames is None
+
+
+def with_period(kernel: ProximityKernel, periods: Iterator[int]) -> ProximityKernel:
+    """Return it with the next of the periods, if it needs one."""
+    if isinstance(kernel, Periodic) and kernel.period_frames is None:
+        return kernel.of(next(periods))
+    return kernel
+
+
+def checked_medians(kernel: ProximityKernel) -> Callable[[Array], Array]:
+    """Return what takes the medians of a kernel; those of a class of the user are checked."""
+    if isinstance(kernel, (Cross, Horizontal, Pattern, Periodic, Vertical)):
+        return kernel.medians  # which are what they should be, and a check would wait for a device
+    name = f"medians of {type(kernel).__name__}"
+
+    def medians(values: Array) -> Array:
+        xp = _backend.namespace(values)
+        found = _backend.real_floating(name, kernel.medians(values))
+        if found.shape != values.shape:
+            raise InputError(name, f"of shape {tuple(values.shape)}, as the values", f"{tuple(found.shape)}")
+        lowest, highest = _backend.to_host(xp.stack([xp.min(found), xp.max(found)])).tolist()
+        if not (lowest >= 0 and highest < math.inf):
+            raise InputError(name, "finite and not negative", f"values from {lowest:g} to {highest:g}")
+        return xp.astype(found, values.dtype, copy=False)  # type: ignore[no-any-return]
+
+    return medians

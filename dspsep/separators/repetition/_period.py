@@ -22,6 +22,8 @@ from dspsep._typing import Array
 
 __all__ = ["LEAST_PERIODS", "beat_spectrum", "repeating_period", "repeating_periods"]
 
+# Magnitudes whose fourth powers are numbers of double precision.
+_LEAST, _MOST = 1e-75, 1e75
 # Values that are transformed at a time, in double precision.
 _BLOCK = 2**20
 # Lags beyond this part of all are means of little, and not looked at.
@@ -45,7 +47,8 @@ def beat_spectrum(V: Array) -> Array:
     Returns
     -------
     array of shape (n_frames,)
-        For lags of 0, 1, … frames; double precision.
+        For lags of 0, 1, … frames; double precision. Up to a factor if the largest of `V` is not between
+        1e-75 and 1e75, where it would leave that.
 
     Notes
     -----
@@ -79,7 +82,7 @@ def beat_spectrum(V: Array) -> Array:
         total += xp.sum(xp.real(spectra) ** 2 + xp.imag(spectra) ** 2, axis=0)
     correlation = xp.real(xp.fft.irfft(xp.astype(total, xp.complex128), n=length))[:n_frames]
     overlap = xp.arange(n_frames, 0, -1, dtype=xp.float64, device=V.device)
-    spectrum: Array = xp.clip(correlation, 0, None) / overlap * highest**4
+    spectrum: Array = xp.clip(correlation, 0, None) / overlap * min(max(highest, _LEAST), _MOST) ** 4
     return spectrum
 
 
@@ -93,6 +96,8 @@ def repeating_period(spectrum: Any, shortest: int, longest: int) -> int:
 
 def repeating_periods(spectrum: Any, shortest: int, longest: int, n: int) -> list[int]:
     """Return so many periods, or fewer if fewer stand out: that of `repeating_period`, and the next best."""
+    if len(spectrum) <= shortest:
+        return [shortest]  # there is no such lag
     stand_out = _prominences(np.asarray(spectrum, np.float64), shortest, longest)
     best = float(stand_out.max())
     if not best > 0:

@@ -22,14 +22,17 @@ __all__ = [
 ]
 
 # Longer medians than this many frames or bins are a slip of units, and would fill the memory.
-_LONGEST = 100_000
+_LONGEST = 99_999
 #: The same of bins of a pattern, for which medians take longer.
 MOST_BINS = 4_095
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+# Compared by what they are made with where they are dataclasses, as all here are; else one by one.
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class ProximityKernel(ABC):
     """Base class of proximity kernels, and of your own.
+
+    Settings of yours are compared, hashed and printed where your class is a frozen dataclass.
 
     See Also
     --------
@@ -75,12 +78,12 @@ class ProximityKernel(ABC):
         Parameters
         ----------
         values : array of shape (n_channels, n_frames, n_freqs)
-            Magnitudes, not negative; frames come before bins.
+            Magnitudes, not negative; frames come before bins. Not to be changed.
 
         Returns
         -------
         array of shape (n_channels, n_frames, n_freqs)
-            New, and not negative.
+            Finite, and not negative.
         """
 
     def reach(self) -> int | None:
@@ -90,7 +93,7 @@ class ProximityKernel(ABC):
     def __repr__(self) -> str:
         # What is not the default: most kernels have two units for a length, of which one is given.
         given = ((field, getattr(self, field.name)) for field in fields(self))
-        settings = (f"{field.name}={value!r}" for field, value in given if value != field.default)
+        settings = (f"{field.name}={value!r}" for field, value in given if repr(value) != repr(field.default))
         return f"{type(self).__name__}({', '.join(settings)})"
 
 
@@ -118,13 +121,15 @@ def check_lengths(kernel: Any, names: tuple[str, str], *, needed: bool = True, m
 
 
 def n_frames_of(seconds: float | None, frames: int | None, stft: STFT, sample_rate: float) -> int:
-    n = stft.n_frames_in(seconds, sample_rate) if seconds is not None else known_length("frames", frames)
-    return _odd("seconds", n, "frames")
+    if seconds is None:
+        return known_length("frames", frames)
+    return _odd("seconds", stft.n_frames_in(seconds, sample_rate), "frames")
 
 
 def n_bins_of(hertz: float | None, bins: int | None, stft: STFT, sample_rate: float) -> int:
-    n = stft.n_bins_in(hertz, sample_rate) if hertz is not None else known_length("bins", bins)
-    return _odd("hertz", n, "bins")
+    if hertz is None:
+        return known_length("bins", bins)
+    return _odd("hertz", stft.n_bins_in(hertz, sample_rate), "bins")
 
 
 def _odd(name: str, n: int, unit: str) -> int:

@@ -18,7 +18,7 @@ from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.progress import Callback
 from dspsep.separators.repetition._repeats import Repeats, RepetitionModel
-from dspsep.separators.repetition.repet import Periodic
+from dspsep.separators.repetition.repet import PeriodSeparator
 from dspsep.stft import Spectrogram
 
 __all__ = ["AdaptiveREPET", "AdaptiveREPETModel"]
@@ -29,7 +29,7 @@ _HIGHEST_ORDER = 101
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class AdaptiveREPET(Periodic):
+class AdaptiveREPET(PeriodSeparator):
     """Separation of what repeats, with a period that follows the mixture.
 
     For music whose tempo drifts, or whose pattern changes now and then.

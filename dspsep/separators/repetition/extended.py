@@ -18,7 +18,7 @@ from dspsep.model import check_fits
 from dspsep.progress import Callback
 from dspsep.separators._background import BackgroundModel
 from dspsep.separators.repetition._repeats import Repeats, repeating_share
-from dspsep.separators.repetition.repet import Periodic, repeats_of_period
+from dspsep.separators.repetition.repet import PeriodSeparator, repeats_of_period
 from dspsep.stft import Spectrogram
 
 __all__ = ["REPETExtended", "REPETExtendedModel"]
@@ -26,7 +26,7 @@ __all__ = ["REPETExtended", "REPETExtendedModel"]
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class REPETExtended(Periodic):
+class REPETExtended(PeriodSeparator):
     """Separation of what repeats, with a period for each part of the mixture.
 
     Parameters

@@ -31,8 +31,11 @@ from dspsep.separators.repetition._named_kernels import (
     NamedParts,
     check_low,
     check_rounds,
+    checked_medians,
     named_parts,
+    needs_period,
     parts_of,
+    with_period,
 )
 from dspsep.separators.repetition._period import LEAST_PERIODS, beat_spectrum, repeating_periods
 from dspsep.separators.repetition._proximity import ProximityKernel
@@ -203,7 +206,7 @@ class KAM(SpectralSeparator):
         """
         rate = spectrogram.sample_rate
         spectrum, periods = None, []
-        missing = sum(_needs_period(kernel) for kernel in self._kernels(rate))
+        missing = sum(needs_period(kernel) for kernel in self._kernels(rate))
         if missing:
             spectrum = beat_spectrum(spectrogram.magnitude())
             shortest = self.stft.n_frames_in(self.min_period_seconds, rate)
@@ -214,7 +217,7 @@ class KAM(SpectralSeparator):
             periods += periods[:1] * (missing - len(periods))
         following = iter(periods)
         found = [
-            (name, tuple(_with_period(kernel.counted(self.stft, rate), following) for kernel in kernels))
+            (name, tuple(with_period(kernel.counted(self.stft, rate), following) for kernel in kernels))
             for name, kernels in named_parts(self.sources)
         ]
         return KAMModel(
@@ -222,7 +225,7 @@ class KAM(SpectralSeparator):
             exponent=self.exponent,
             n_iter=self.n_iter,
             cutoff_hertz=self.cutoff_hertz,
-            low=self.low or next((name for name in self.source_names if name in _LOW), None),
+            low=self._low_source(),
             beat_spectrum=spectrum,
         )
 
@@ -240,9 +243,15 @@ class KAM(SpectralSeparator):
         return model, self._resynthesise(audio, spectrogram, model, report, masks)
 
     def _least_frames(self, sample_rate: float) -> int:
-        if any(_needs_period(kernel) for kernel in self._kernels(sample_rate)):
+        if any(needs_period(kernel) for kernel in self._kernels(sample_rate)):
             return LEAST_PERIODS * self.stft.n_frames_in(self.min_period_seconds, sample_rate)
         return self.min_frames
+
+    def _keeps_all(self, names: tuple[str, ...]) -> str:
+        return self._low_source() or names[0]
+
+    def _low_source(self) -> str | None:
+        return self.low or next((name for name in self.source_names if name in _LOW), None)
 
     def _kernels(self, sample_rate: float) -> list[ProximityKernel]:
         kernels = (kernel for _, parts in named_parts(self.sources) for kernel in parts)
@@ -313,7 +322,7 @@ class KAMModel(MaskModel):
         """Return the models of all parts, and how many rounds were made."""
         xp = _backend.namespace(spectrogram.values)
         V = xp.permute_dims(spectrogram.magnitude(), (0, 2, 1))
-        medians = [kernel.medians for _, parts in self.sources for kernel in parts]
+        medians = [checked_medians(kernel) for _, parts in self.sources for kernel in parts]
 
         def tell(done: int) -> bool | None:
             return report(Progress(stage="fit", iteration=done, n_iterations=self.n_iter, model=self))
@@ -382,18 +391,8 @@ def kam(V: Array, kernels: Sequence[Kernels], *, exponent: float = 1.0, n_iter: 
     if not isinstance(kernels, Sequence) or not kernels:
         raise InputError("kernels", "a list, one entry for each source", repr(kernels)[:60])
     parts = [parts_of(f"kernels[{number}]", each) for number, each in enumerate(kernels)]
-    medians = [kernel.medians for each in parts for kernel in each]
+    medians = [checked_medians(kernel) for each in parts for kernel in each]
     frame_major = xp.permute_dims(V, (1, 0))[None, :, :]
     models, _ = backfit(frame_major, medians, float(exponent), int(n_iter), lambda _: None)
     masks = masks_of(models, [len(each) for each in parts])
     return tuple(xp.permute_dims(mask[0, ...], (1, 0)) for mask in masks)
-
-
-def _needs_period(kernel: ProximityKernel) -> bool:
-    return isinstance(kernel, Periodic) and kernel.period_frames is None
-
-
-def _with_period(kernel: ProximityKernel, periods: Iterator[int]) -> ProximityKernel:
-    if isinstance(kernel, Periodic) and kernel.period_frames is None:
-        return kernel.of(next(periods))
-    return kernel

@@ -6,8 +6,9 @@ magnitude. A median over them keeps what such a source has, and drops what is he
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -32,6 +33,8 @@ from dspsep.stft import STFT
 __all__ = ["Cross", "Horizontal", "Pattern", "Periodic", "ProximityKernel", "Vertical"]
 
 _MOST_REPEATS = 1_001
+# Of all rows of a pattern, from the first frame that is near to the last.
+_MOST_SPREAD = 4 * MOST_BINS
 
 
 @final
@@ -298,8 +301,8 @@ class Pattern(ProximityKernel):
     Parameters
     ----------
     values : array_like of shape (n_bins, n_frames)
-        1 where a bin is near the one in the middle, else 0; odd numbers of bins and of frames, low bins and
-        early frames first. Kept as a `FrozenArray`.
+        1 or True where a bin is near the one in the middle, else 0; odd numbers of bins and of frames, low
+        bins and early frames first. Kept as a `FrozenArray`.
 
     Raises
     ------
@@ -328,15 +331,18 @@ class Pattern(ProximityKernel):
     values: FrozenArray
 
     def __post_init__(self) -> None:
-        picture = np.asarray(FrozenArray(self.values))
+        picture = _numbers(self.values)
         if picture.ndim != 2 or not all(size % 2 for size in picture.shape):
             raise InputError("values", "of odd numbers of bins and of frames", f"shape {picture.shape}")
+        if max(picture.shape) > MOST_BINS:
+            raise InputError("values", f"of at most {MOST_BINS} bins and frames", f"shape {picture.shape}")
         if not np.isin(picture, (0, 1)).all():
             raise InputError("values", "of 0 and 1", f"values from {picture.min():g} to {picture.max():g}")
-        n_near = int(picture.sum())
+        n_near = np.count_nonzero(picture)
         if not 1 <= n_near <= MOST_BINS:
             raise InputError("values", f"of 1 to {MOST_BINS} ones", f"{n_near}")
-        object.__setattr__(self, "values", FrozenArray(picture, "int8"))
+        _check_spread(picture != 0)
+        object.__setattr__(self, "values", FrozenArray(picture.real.astype(np.int8)))
 
     def counted(self, stft: STFT, sample_rate: float) -> Pattern:
         """Return the same: it is in frames and bins."""
@@ -351,3 +357,20 @@ class Pattern(ProximityKernel):
     def reach(self) -> int:
         """Return half of its frames."""
         return int(self.values.values.shape[1]) // 2
+
+
+def _numbers(values: Any) -> Any:
+    """Return a picture as numbers; True is 1."""
+    with suppress(ValueError):  # what is no rectangle, the next line refuses
+        values = np.asarray(values, np.int8) if np.asarray(values).dtype == bool else values
+    return FrozenArray(values).values
+
+
+def _check_spread(near: Any) -> None:
+    """Refuse a picture whose medians would fill the memory: all frames of a row lie side by side."""
+    rows = near[near.any(axis=1)]
+    first, last = rows.argmax(axis=1), rows.shape[1] - rows[:, ::-1].argmax(axis=1)
+    n_frames = int((last - first).sum())
+    if n_frames > _MOST_SPREAD:
+        requirement = f"of rows that span {_MOST_SPREAD} frames in sum, at most"
+        raise InputError("values", requirement, f"{n_frames}", "Make it smaller.")

@@ -23,11 +23,11 @@ from dspsep.separators.repetition._period import LEAST_PERIODS, beat_spectrum, r
 from dspsep.separators.repetition._repeats import Repeating, Repeats, RepetitionModel
 from dspsep.stft import Spectrogram
 
-__all__ = ["REPET", "Periodic", "REPETModel", "repeats_of_period", "segments_of"]
+__all__ = ["REPET", "PeriodSeparator", "REPETModel", "repeats_of_period", "segments_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Periodic(Repeating):
+class PeriodSeparator(Repeating):
     """Base class of methods that look for a period.
 
     Parameters
@@ -82,7 +82,7 @@ class Periodic(Repeating):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class REPET(Periodic):
+class REPET(PeriodSeparator):
     """Separation of what repeats with one period from what does not.
 
     For accompaniment that goes round and round, and a voice on top of it that does not.
