@@ -38,6 +38,13 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.hpss.iterative import IterativeHPSS, IterativeHPSSModel, iterative_hpss
     from dspsep.separators.hpss.median import HPSS, HPSSModel, hpss_masks
     from dspsep.separators.hpss.two_stage import TwoStageHPSS
+    from dspsep.separators.iva._model import DemixingModel
+    from dspsep.separators.iva.auxiva import AuxIVA, auxiva
+    from dspsep.separators.iva.fdica import FDICA, fdica
+    from dspsep.separators.iva.ilrma import ILRMA, ilrma
+    from dspsep.separators.iva.overiva import OverIVA, overiva
+    from dspsep.separators.iva.permutation import align_permutation
+    from dspsep.separators.iva.scale import projection_back
     from dspsep.separators.lowrank.decomposition import rpca
     from dspsep.separators.lowrank.ft2d import FT2D, FT2DModel, ft2d
     from dspsep.separators.lowrank.rpca import RPCA, RPCAModel
@@ -63,8 +70,10 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.streaming import Reach, Stream
 
 __all__ = [
+    "FDICA",
     "FT2D",
     "HPSS",
+    "ILRMA",
     "NMF",
     "NMFD",
     "REPET",
@@ -72,8 +81,10 @@ __all__ = [
     "STFT",
     "AdaptiveREPET",
     "AdaptiveREPETModel",
+    "AuxIVA",
     "BackendError",
     "CascadedHPSS",
+    "DemixingModel",
     "DspsepError",
     "DspsepWarning",
     "FT2DModel",
@@ -94,6 +105,7 @@ __all__ = [
     "Note",
     "OnlineNMF",
     "OnlineNMFModel",
+    "OverIVA",
     "Pipeline",
     "Progress",
     "Provenance",
@@ -119,14 +131,18 @@ __all__ = [
     "TwoStageHPSS",
     "WarmupReport",
     "__version__",
+    "align_permutation",
+    "auxiva",
     "beat_spectrum",
     "data",
     "display",
     "evaluate_folders",
+    "fdica",
     "from_json",
     "ft2d",
     "get_num_threads",
     "hpss_masks",
+    "ilrma",
     "iterative_hpss",
     "learn_templates",
     "load",
@@ -137,6 +153,8 @@ __all__ = [
     "nmfd",
     "num_threads",
     "oracle",
+    "overiva",
+    "projection_back",
     "read_midi",
     "rpca",
     "save",

@@ -131,6 +131,62 @@ class Kernels(Protocol):
     def filter_spectra(self, filters: Array, spectra: Array) -> Array:
         """Return the sum over i of ``filters[o, i, f] * spectra[i, b, f]``: (outputs, n_blocks, n_freqs)."""
 
+    def weighted_covariances(self, spectra: Array, weights: Array, ridge: Array) -> Array:
+        """Return means over frames of ``weights[k, t] * x x^H``, and ``ridge[k]`` on their diagonals.
+
+        `spectra` is (n_freqs, n_channels, 2, n_frames), real and imaginary parts apart, `weights` (n_sources,
+        n_frames), and the result (n_freqs, n_sources, n_channels, n_channels) in double precision.
+        """
+
+    def demixed_powers(self, spectra: Array, demixing: Array) -> Array:
+        """Return the sum over f of ``|W x|**2``: (n_sources, n_frames), in double precision.
+
+        `demixing` is (n_freqs, n_sources, n_channels), complex and in double precision, here and below.
+        """
+
+    def bin_covariances(
+        self, spectra: Array, demixing: Array, floor: float, ridge: Array
+    ) -> tuple[Array, Array]:
+        """Return covariances weighted by 1 / r, and the means over frames of r = ``sqrt(|W x|**2 + floor)``.
+
+        Weights are those of each bin alone. The means of r are (n_freqs, n_sources), in double precision.
+        """
+
+    def low_rank_covariances(
+        self, spectra: Array, templates: Array, activations: Array, floor: Array, ridge: Array
+    ) -> Array:
+        """Return covariances weighted by ``1 / (templates @ activations + floor)``.
+
+        `templates` is (n_sources, n_freqs, n_components), `activations` (n_sources, n_components, n_frames),
+        `floor` (n_sources,).
+        """
+
+    def low_rank_terms(
+        self, spectra: Array, demixing: Array, templates: Array, activations: Array, floor: Array
+    ) -> tuple[Array, Array, Array, Array]:
+        """Return updated templates, what updates activations, and the objective before both.
+
+        With P = ``|W x|**2`` and R as above, templates are multiplied by the root of the sums over frames of
+        ``activations * P / R**2`` over those of ``activations / R``. The two sums of the same kind that update
+        activations, at the new templates, are in double precision, and so is the sum of ``P / R + log R``
+        over sources and bins, and mean over frames.
+        """
+
+    def projection_sweep(self, demixing: Array, covariances: Array) -> tuple[Array, Array]:
+        """Return the matrices after iterative projection of each row in turn, and log |det W|, (n_freqs,).
+
+        `covariances` is (n_freqs, n_sources, n_channels, n_channels). With fewer rows than channels these are
+        rows beside a complement that stays orthogonal, and the logarithm is half of log det (W W^H).
+        """
+
+    def pair_projection(
+        self, demixing: Array, covariances: Array, first: int, second: int
+    ) -> tuple[Array, Array]:
+        """Return the same after two rows were projected at once, with two covariances in their order."""
+
+    def steering_sweep(self, demixing: Array, covariances: Array) -> tuple[Array, Array]:
+        """Return the same after steering by each source in turn."""
+
 
 def kernels_for(array: Array) -> Kernels:
     """Return the implementation for the library that `array` belongs to."""

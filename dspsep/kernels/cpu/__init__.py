@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from dspsep.kernels.cpu.demixing import (
+    bin_covariances,
+    demixed_powers,
+    low_rank_covariances,
+    low_rank_terms,
+    pair_projection,
+    projection_sweep,
+    steering_sweep,
+    weighted_covariances,
+)
 from dspsep.kernels.cpu.diffusion import diffusion_step
 from dspsep.kernels.cpu.factors import (
     activation_terms,
@@ -20,19 +30,27 @@ from dspsep.kernels.cpu.transforms import istft, stft
 
 __all__ = [
     "activation_terms",
+    "bin_covariances",
     "coordinate_sweeps",
     "cross_spectra",
+    "demixed_powers",
     "diffusion_step",
     "divergence_terms",
     "filter_spectra",
     "istft",
+    "low_rank_covariances",
+    "low_rank_terms",
     "median_of_frames",
     "median_over_frequency",
     "median_over_time",
+    "pair_projection",
     "product",
     "product_with_transposed",
+    "projection_sweep",
     "similar_frames",
     "soft_mask",
+    "steering_sweep",
     "stft",
     "template_terms",
+    "weighted_covariances",
 ]

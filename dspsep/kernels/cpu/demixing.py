@@ -1,0 +1,436 @@
+"""Demixing matrices: weighted covariances with frames in lanes, and small matrices bin by bin.
+
+Sums over frames are in the precision of the spectra, some hundred frames at a time, and those of the pieces in
+double precision, as everything of the size of a few channels is.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dspsep import _parallel
+from dspsep._typing import Array
+from dspsep.kernels.cpu._jit import inlined, kernel, readonly
+from dspsep.kernels.cpu._matrices import hermitian_solve, inverse, pair_step, pseudoinverse
+from dspsep.kernels.cpu.factors import scalar_logarithm
+
+__all__ = [
+    "bin_covariances",
+    "demixed_powers",
+    "low_rank_covariances",
+    "low_rank_terms",
+    "pair_projection",
+    "projection_sweep",
+    "steering_sweep",
+    "weighted_covariances",
+]
+
+# Bins of a job, and frames of a piece.
+_BINS = 64
+_FRAMES = 512
+
+
+def _blocks(n_freqs: int) -> list[slice]:
+    return [slice(start, min(start + _BINS, n_freqs)) for start in range(0, n_freqs, _BINS)]
+
+
+def weighted_covariances(spectra: Array, weights: Array, ridge: Array) -> Array:
+    """See `dspsep.kernels.Kernels.weighted_covariances`."""
+    spectra, weights = readonly(spectra), readonly(weights.astype(spectra.dtype, copy=False))
+    ridge = readonly(ridge)
+    n_freqs, n_channels, _, _ = spectra.shape
+    covariances = np.empty((n_freqs, len(weights), n_channels, n_channels), np.complex128)
+    parts = _blocks(n_freqs)
+    _parallel.run(_covariances, [(spectra[part], weights, ridge, covariances[part]) for part in parts])
+    return covariances
+
+
+def demixed_powers(spectra: Array, demixing: Array) -> Array:
+    """See `dspsep.kernels.Kernels.demixed_powers`."""
+    spectra, demixing = readonly(spectra), readonly(demixing)
+    n_freqs, _, _, n_frames = spectra.shape
+    parts = _blocks(n_freqs)
+    # One place for each job, added up in their order: the same bytes on any number of threads.
+    powers = np.zeros((len(parts), demixing.shape[1], n_frames), spectra.dtype)
+    jobs = [(spectra[part], demixing[part], power) for part, power in zip(parts, powers, strict=True)]
+    _parallel.run(_powers, jobs)
+    total: Array = powers.sum(axis=0, dtype=np.float64)
+    return total
+
+
+def bin_covariances(spectra: Array, demixing: Array, floor: float, ridge: Array) -> tuple[Array, Array]:
+    """See `dspsep.kernels.Kernels.bin_covariances`."""
+    spectra, demixing, ridge = readonly(spectra), readonly(demixing), readonly(ridge)
+    n_freqs, n_channels, _, _ = spectra.shape
+    covariances = np.empty((n_freqs, demixing.shape[1], n_channels, n_channels), np.complex128)
+    norms = np.empty((n_freqs, demixing.shape[1]))
+    floor = spectra.dtype.type(floor)
+    jobs = [
+        (spectra[part], demixing[part], floor, ridge, covariances[part], norms[part]) for part in _blocks(n_freqs)
+    ]
+    _parallel.run(_own_covariances, jobs)
+    return covariances, norms
+
+
+def low_rank_covariances(
+    spectra: Array, templates: Array, activations: Array, floor: Array, ridge: Array
+) -> Array:
+    """See `dspsep.kernels.Kernels.low_rank_covariances`."""
+    spectra, activations = readonly(spectra), readonly(activations)
+    by_bin, ridge = readonly(templates.transpose(1, 0, 2)), readonly(ridge)
+    floor = readonly(floor.astype(spectra.dtype, copy=False))
+    n_freqs, n_channels, _, _ = spectra.shape
+    covariances = np.empty((n_freqs, len(activations), n_channels, n_channels), np.complex128)
+    jobs = [
+        (spectra[part], by_bin[part], activations, floor, ridge, covariances[part])
+        for part in _blocks(n_freqs)
+    ]
+    _parallel.run(_model_covariances, jobs)
+    return covariances
+
+
+def low_rank_terms(
+    spectra: Array, demixing: Array, templates: Array, activations: Array, floor: Array
+) -> tuple[Array, Array, Array, Array]:
+    """See `dspsep.kernels.Kernels.low_rank_terms`."""
+    spectra, demixing = readonly(spectra), readonly(demixing)
+    activations, floor = readonly(activations), readonly(floor.astype(spectra.dtype, copy=False))
+    by_bin = np.array(templates.transpose(1, 0, 2), order="C")
+    parts = _blocks(len(spectra))
+    sums = np.zeros((len(parts), 2, *activations.shape), spectra.dtype)
+    losses = np.zeros(len(parts))
+    jobs = [
+        (spectra[part], demixing[part], activations, floor, by_bin[part], sums[i], losses[i : i + 1])
+        for i, part in enumerate(parts)
+    ]
+    _parallel.run(_model_terms, jobs)
+    numerator, denominator = sums.sum(axis=0, dtype=np.float64)
+    return np.ascontiguousarray(by_bin.transpose(1, 0, 2)), numerator, denominator, np.asarray(losses.sum())
+
+
+def projection_sweep(demixing: Array, covariances: Array) -> tuple[Array, Array]:
+    """See `dspsep.kernels.Kernels.projection_sweep`."""
+    return _swept(_project, demixing, covariances)
+
+
+def steering_sweep(demixing: Array, covariances: Array) -> tuple[Array, Array]:
+    """See `dspsep.kernels.Kernels.steering_sweep`."""
+    return _swept(_steer, demixing, covariances)
+
+
+def pair_projection(demixing: Array, covariances: Array, first: int, second: int) -> tuple[Array, Array]:
+    """See `dspsep.kernels.Kernels.pair_projection`."""
+    return _swept(_project_pair, demixing, covariances, first, second)
+
+
+def _swept(sweep: object, demixing: Array, covariances: Array, *rows: int) -> tuple[Array, Array]:
+    result = np.array(demixing, np.complex128, order="C")
+    logarithms = np.empty(len(result))
+    covariances = readonly(covariances)
+    parts = _blocks(len(result))
+    _parallel.run(sweep, [(covariances[part], *rows, result[part], logarithms[part]) for part in parts])
+    return result, logarithms
+
+
+@inlined
+def _accumulate(x: Array, weights: Array, products: Array, total: Array) -> None:
+    """Add the weighted sums of products of channels x (n_channels, 2, n_frames) to lower triangles."""
+    n_channels, _, n_frames = x.shape
+    zero = x.dtype.type(0)
+    # Pieces of rows are runs of memory to the compiler, and loops that begin at 0 become vectors.
+    for start in range(0, n_frames, _FRAMES):
+        stop = min(start + _FRAMES, n_frames)
+        n = stop - start
+        product, turned = products[0, :n], products[1, :n]
+        for a in range(n_channels):
+            left, left_turned = x[a, 0, start:stop], x[a, 1, start:stop]
+            for b in range(a + 1):
+                right, right_turned = x[b, 0, start:stop], x[b, 1, start:stop]
+                for t in range(n):
+                    product[t] = left[t] * right[t] + left_turned[t] * right_turned[t]
+                for t in range(n):
+                    turned[t] = left_turned[t] * right[t] - left[t] * right_turned[t]
+                for k in range(weights.shape[0]):
+                    weight = weights[k, start:stop]
+                    real, imaginary = zero, zero
+                    for t in range(n):
+                        real += weight[t] * product[t]
+                    if a != b:
+                        for t in range(n):
+                            imaginary += weight[t] * turned[t]
+                    total[k, a, b] += complex(real, imaginary)
+
+
+@inlined
+def _mirror(total: Array, n_frames: int, ridge: Array) -> None:
+    """Make means of the sums in lower triangles, and upper ones of these; raise diagonals."""
+    for k in range(total.shape[0]):
+        for a in range(total.shape[1]):
+            for b in range(a + 1):
+                mean = total[k, a, b] / n_frames
+                total[k, a, b] = mean
+                total[k, b, a] = mean.conjugate()
+            total[k, a, a] += ridge[k]
+
+
+@kernel
+def _covariances(spectra: Array, weights: Array, ridge: Array, covariances: Array) -> None:
+    n_frames = spectra.shape[3]
+    products = np.empty((2, _FRAMES), spectra.dtype)
+    for f in range(spectra.shape[0]):
+        covariances[f] = 0
+        _accumulate(spectra[f], weights, products, covariances[f])
+        _mirror(covariances[f], n_frames, ridge)
+
+
+@inlined
+def _power(x: Array, row: Array, y: Array, power: Array) -> None:
+    """Write |y|**2 of y = row x, for channels x (n_channels, 2, n_frames)."""
+    n = x.shape[2]
+    real_of = x.dtype.type
+    zero = real_of(0)
+    y_real, y_imaginary = y[0], y[1]
+    for t in range(n):
+        y_real[t] = zero
+    for t in range(n):
+        y_imaginary[t] = zero
+    for c in range(x.shape[0]):
+        a, b = real_of(row[c].real), real_of(row[c].imag)
+        real, imaginary = x[c, 0], x[c, 1]
+        for t in range(n):
+            y_real[t] += a * real[t] - b * imaginary[t]
+        for t in range(n):
+            y_imaginary[t] += a * imaginary[t] + b * real[t]
+    for t in range(n):
+        power[t] = y_real[t] * y_real[t] + y_imaginary[t] * y_imaginary[t]
+
+
+@kernel
+def _powers(spectra: Array, demixing: Array, powers: Array) -> None:
+    n_frames = spectra.shape[3]
+    y, power = np.empty((2, n_frames), spectra.dtype), np.empty(n_frames, spectra.dtype)
+    for f in range(spectra.shape[0]):
+        for k in range(demixing.shape[1]):
+            _power(spectra[f], demixing[f, k], y, power)
+            total = powers[k]
+            for t in range(n_frames):
+                total[t] += power[t]
+
+
+@kernel
+def _own_covariances(
+    spectra: Array, demixing: Array, floor: float, ridge: Array, covariances: Array, norms: Array
+) -> None:
+    n_frames, n_sources = spectra.shape[3], demixing.shape[1]
+    y, products = np.empty((2, n_frames), spectra.dtype), np.empty((2, _FRAMES), spectra.dtype)
+    weights = np.empty((n_sources, n_frames), spectra.dtype)
+    one, zero = spectra.dtype.type(1), spectra.dtype.type(0)
+    for f in range(spectra.shape[0]):
+        for k in range(n_sources):
+            weight = weights[k]
+            _power(spectra[f], demixing[f, k], y, weight)
+            for t in range(n_frames):
+                weight[t] = np.sqrt(weight[t] + floor)
+            total = 0.0
+            for start in range(0, n_frames, _FRAMES):
+                piece = weight[start : min(start + _FRAMES, n_frames)]
+                part = zero
+                for t in range(piece.size):
+                    part += piece[t]
+                total += part
+            norms[f, k] = total / n_frames
+            for t in range(n_frames):
+                weight[t] = one / weight[t]
+        covariances[f] = 0
+        _accumulate(spectra[f], weights, products, covariances[f])
+        _mirror(covariances[f], n_frames, ridge)
+
+
+@inlined
+def _model(template: Array, activations: Array, floor: float, model: Array) -> None:
+    """Write template @ activations + floor."""
+    for t in range(model.size):
+        model[t] = floor
+    for k in range(template.size):
+        level, activation = template[k], activations[k]
+        for t in range(model.size):
+            model[t] += level * activation[t]
+
+
+@kernel
+def _model_covariances(
+    spectra: Array, templates: Array, activations: Array, floor: Array, ridge: Array, covariances: Array
+) -> None:
+    n_frames, n_sources = spectra.shape[3], activations.shape[0]
+    products = np.empty((2, _FRAMES), spectra.dtype)
+    weights = np.empty((n_sources, n_frames), spectra.dtype)
+    one = spectra.dtype.type(1)
+    for f in range(spectra.shape[0]):
+        for k in range(n_sources):
+            weight = weights[k]
+            _model(templates[f, k], activations[k], floor[k], weight)
+            for t in range(n_frames):
+                weight[t] = one / weight[t]
+        covariances[f] = 0
+        _accumulate(spectra[f], weights, products, covariances[f])
+        _mirror(covariances[f], n_frames, ridge)
+
+
+@inlined
+def _deviance(power: Array, inverse_model: Array) -> float:
+    """Return the sum of p / r + log r for 1 / r."""
+    total = 0.0
+    for start in range(0, power.size, _FRAMES):
+        stop = min(start + _FRAMES, power.size)
+        values, ratios = power[start:stop], inverse_model[start:stop]
+        part = power.dtype.type(0)
+        if power.itemsize == 4:
+            for t in range(values.size):
+                part += values[t] * ratios[t] - scalar_logarithm(ratios[t])
+        else:
+            for t in range(values.size):
+                part += values[t] * ratios[t] - math.log(ratios[t])
+        total += part
+    return total
+
+
+@inlined
+def _ratios(
+    power: Array, template: Array, activations: Array, floor: float, weighted: Array, plain: Array
+) -> None:
+    """Write p / r**2 and 1 / r."""
+    one = power.dtype.type(1)
+    _model(template, activations, floor, plain)
+    for t in range(power.size):
+        plain[t] = one / plain[t]
+    for t in range(power.size):
+        weighted[t] = power[t] * plain[t] * plain[t]
+
+
+@kernel
+def _model_terms(
+    spectra: Array, demixing: Array, activations: Array, floor: Array, templates: Array, sums: Array,
+    losses: Array,
+) -> None:  # fmt: skip
+    n_frames, n_components = spectra.shape[3], templates.shape[2]
+    y, power = np.empty((2, n_frames), spectra.dtype), np.empty(n_frames, spectra.dtype)
+    plain, weighted = np.empty(n_frames, spectra.dtype), np.empty(n_frames, spectra.dtype)
+    zero = spectra.dtype.type(0)
+    for f in range(spectra.shape[0]):
+        for s in range(templates.shape[1]):
+            _power(spectra[f], demixing[f, s], y, power)
+            template, V = templates[f, s], activations[s]
+            _ratios(power, template, V, floor[s], weighted, plain)
+            losses[0] += _deviance(power, plain) / n_frames
+            for k in range(n_components):
+                activation = V[k]
+                above, below = zero, zero
+                for t in range(n_frames):
+                    above += activation[t] * weighted[t]
+                for t in range(n_frames):
+                    below += activation[t] * plain[t]
+                if below > zero:
+                    template[k] *= np.sqrt(above / below)
+            _ratios(power, template, V, floor[s], weighted, plain)
+            for k in range(n_components):
+                level, above_sum, below_sum = template[k], sums[0, s, k], sums[1, s, k]
+                for t in range(n_frames):
+                    above_sum[t] += level * weighted[t]
+                for t in range(n_frames):
+                    below_sum[t] += level * plain[t]
+
+
+@kernel
+def _project(covariances: Array, demixing: Array, logarithms: Array) -> None:
+    n_sources, n_channels = demixing.shape[1], demixing.shape[2]
+    square = n_sources == n_channels
+    A, work = np.empty((n_channels, n_sources), np.complex128), np.empty((n_channels, n_channels), np.complex128)
+    w = np.empty(n_channels, np.complex128)
+    for f in range(demixing.shape[0]):
+        W = demixing[f]
+        logarithm = inverse(W, A, work) if square else pseudoinverse(W, A, work)
+        for k in range(n_sources):
+            energy = hermitian_solve(covariances[f, k], A[:, k], w, work)
+            gain = math.sqrt(energy)
+            for c in range(n_channels):
+                w[c] /= gain
+                W[k, c] = w[c].conjugate()
+            if not square:
+                logarithm = pseudoinverse(W, A, work)
+                continue
+            logarithm += math.log(gain)
+            # The inverse of what differs in one row; the new row times the old column is the gain.
+            for j in range(n_sources):
+                if j != k:
+                    share = 0j
+                    for c in range(n_channels):
+                        share += W[k, c] * A[c, j]
+                    share /= gain
+                    for c in range(n_channels):
+                        A[c, j] -= share * A[c, k]
+            for c in range(n_channels):
+                A[c, k] /= gain
+        logarithms[f] = logarithm
+
+
+@kernel
+def _steer(covariances: Array, demixing: Array, logarithms: Array) -> None:
+    n_sources, n_channels = demixing.shape[1], demixing.shape[2]
+    A, work = np.empty((n_channels, n_sources), np.complex128), np.empty((n_channels, n_channels), np.complex128)
+    image, step = np.empty(n_channels, np.complex128), np.empty(n_sources, np.complex128)
+    for f in range(demixing.shape[0]):
+        W = demixing[f]
+        logarithm = inverse(W, A, work)
+        for s in range(n_sources):
+            for k in range(n_sources):
+                # V w of the source that steers, then its products with both rows.
+                across, own = 0j, 0.0
+                for a in range(n_channels):
+                    image[a] = 0
+                    for b in range(n_channels):
+                        image[a] += covariances[f, k, a, b] * W[s, b].conjugate()
+                    across += W[k, a] * image[a]
+                    own += (W[s, a] * image[a]).real
+                if k == s:
+                    root = math.sqrt(own)
+                    step[k] = 1 - 1 / root
+                    logarithm -= math.log(root)
+                else:
+                    step[k] = across / own
+            for k in range(n_sources):
+                if k != s:
+                    for c in range(n_channels):
+                        W[k, c] -= step[k] * W[s, c]
+            for c in range(n_channels):
+                W[s, c] -= step[s] * W[s, c]
+        logarithms[f] = logarithm
+
+
+@kernel
+def _project_pair(
+    covariances: Array, first: int, second: int, demixing: Array, logarithms: Array
+) -> None:
+    n = demixing.shape[1]
+    A, work = np.empty((n, n), np.complex128), np.empty((n, n), np.complex128)
+    P, G = np.empty((2, 2, n), np.complex128), np.empty((2, 2, 2), np.complex128)
+    h = np.empty((2, 2), np.complex128)
+    rows = np.array([first, second])
+    for f in range(demixing.shape[0]):
+        W = demixing[f]
+        inverse(W, A, work)
+        for m in range(2):
+            for j in range(2):
+                hermitian_solve(covariances[f, m], A[:, rows[j]], P[m, j], work)
+            for i in range(2):
+                for j in range(2):
+                    total = 0j
+                    for c in range(n):
+                        total += A[c, rows[i]].conjugate() * P[m, j, c]
+                    G[m, i, j] = total
+        pair_step(G[0], G[1], h)
+        for m in range(2):
+            for c in range(n):
+                W[rows[m], c] = (P[m, 0, c] * h[m, 0] + P[m, 1, c] * h[m, 1]).conjugate()
+        logarithms[f] = inverse(W, A, work)

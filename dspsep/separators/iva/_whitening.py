@@ -1,0 +1,241 @@
+"""A spectrogram made ready for demixing: active bins, whitened, real and imaginary parts apart.
+
+All updates of demixing matrices commute with linear maps of the microphones: whoever separates
+``x~ = L**-1 x``, with L the Cholesky factor of a bin's covariance, by W~ has separated x by ``W = W~ L**-1``,
+step by step. So work is done on x~, which has a covariance of one in every bin: then sums in single precision
+are well conditioned, and one number regularises all bins whatever microphones they come from.
+
+Bins with next to nothing in them are left out; their matrix stays the identity. Where microphones hold
+less independent signals than there are of them (one is dead, or a copy), as many are kept as it takes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dspsep import _backend
+from dspsep._typing import Array, Namespace
+
+__all__ = ["Whitened", "whiten"]
+
+# Bins worked on at a time in double precision.
+_BINS = 128
+# Below this times the smallest difference of the precision, squared, and the mean of bins, a bin is silent.
+_SILENT = 8.0
+# Eigenvalues below this part of the largest are rounding of double precision.
+_RANK = 1e-14
+# A direction is there if it is in this part of the active bins.
+_PART_OF_BINS = 0.1
+# What is added to the covariance that whitens, as a part of its mean eigenvalue: in single precision the
+# spectra themselves are rounded by some 1e-14 of their power.
+_LOADING = {"complex64": 2.0**-40, "complex128": 2.0**-46}
+# What is added to all weighted covariances, as a part of that of the whitened spectra.
+_RIDGE = {"complex64": 2.0**-22, "complex128": 2.0**-44}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Whitened:
+    """What iterations work on, and the way back.
+
+    Attributes
+    ----------
+    spectra : array of shape (n_active, rank, 2, n_frames)
+        Whitened, real and imaginary parts apart, in the precision of the spectrogram.
+    factor : array of shape (n_active, rank, rank)
+        The lower triangular L of each active bin, complex.
+    active : tuple of int
+        The bins that are not silent.
+    channels : tuple of int
+        The microphones that are kept.
+    covariance : array of shape (n_freqs, n_channels, n_channels)
+        Of all microphones and bins, complex, in double precision.
+    scale : float
+        A power of two: iterations begin as if the spectrogram had been multiplied by it, which makes its
+        mean power about the number of bins, as it is where the models have their optimum.
+    ridge : float
+        What is added to weighted covariances, as a part of what weights are on the mean.
+    """
+
+    spectra: Array
+    factor: Array
+    active: tuple[int, ...]
+    channels: tuple[int, ...]
+    covariance: Array
+    scale: float
+    ridge: float
+
+    @property
+    def n_channels(self) -> int:
+        """The microphones that are kept."""
+        return len(self.channels)
+
+    def into(self, demixing: Array) -> Array:
+        """Return the W~ of active bins for matrices W (n_freqs, n_sources, n_channels) of the spectrogram."""
+        xp = _backend.namespace(demixing)
+        kept = xp.take(demixing, self._indices(xp, self.channels), axis=2)
+        kept = xp.take(kept, self._indices(xp, self.active), axis=0)
+        return xp.astype(kept, xp.complex128) @ self.factor  # type: ignore[no-any-return]
+
+    def start(self, n_sources: int) -> Array:
+        """Return the W~ of the first so many of the kept microphones as they are, in the scale of the start."""
+        xp = _backend.namespace(self.factor)
+        return xp.asarray(self.factor[:, :n_sources, :] * self.scale, copy=True)  # type: ignore[no-any-return]
+
+    def back(self, demixing: Array) -> Array:
+        """Return the W of all bins and microphones for W~: rows of the identity where it is silent."""
+        xp = _backend.namespace(demixing)
+        # W~ L**-1, by solving with the transpose.
+        solved = xp.linalg.solve(xp.matrix_transpose(self.factor), xp.matrix_transpose(demixing))
+        return self._spread(xp.matrix_transpose(solved))
+
+    def mixing(self, demixing: Array) -> Array:
+        """Return the images of the sources that W~ makes, at all microphones: (n_freqs, n_channels, n_sources).
+
+        These are the coefficients that predict the microphones best from the sources: with as many sources
+        as microphones, the inverse of W.
+        """
+        xp = _backend.namespace(demixing)
+        turned = xp.conj(xp.matrix_transpose(demixing))
+        if demixing.shape[1] == demixing.shape[2]:
+            inner = xp.linalg.inv(demixing)
+        else:
+            inner = turned @ xp.linalg.inv(demixing @ turned)
+        n_channels = self.covariance.shape[1]
+        if self.n_channels < n_channels:
+            across = xp.take(self.covariance, self._indices(xp, self.channels), axis=2)
+            across = xp.take(across, self._indices(xp, self.active), axis=0)
+            found = across @ xp.linalg.solve(xp.conj(xp.matrix_transpose(self.factor)), inner)
+        else:
+            found = self.factor @ inner
+        return xp.matrix_transpose(self._placed(xp.matrix_transpose(found)))  # type: ignore[no-any-return]
+
+    def _spread(self, rows: Array) -> Array:
+        """Return rows (n_active, n_sources, rank) as rows of all bins and microphones."""
+        xp = _backend.namespace(rows)
+        n_channels = self.covariance.shape[1]
+        if self.n_channels < n_channels:
+            place = np.zeros((self.n_channels, n_channels), np.complex128)
+            place[range(self.n_channels), self.channels] = 1
+            rows = rows @ _backend.asarray_like(place, rows)
+        return self._placed(rows)
+
+    def _placed(self, rows: Array) -> Array:
+        """Return rows (n_active, n_sources, n_channels) beside those of the identity in silent bins."""
+        xp = _backend.namespace(rows)
+        n_freqs, n_channels, _ = self.covariance.shape
+        if len(self.active) == n_freqs:
+            return rows
+        identity = np.zeros((n_freqs, rows.shape[1], n_channels), np.complex128)
+        identity[:, range(rows.shape[1]), self.channels[: rows.shape[1]]] = 1
+        placed: Array = xp.asarray(_backend.asarray_like(identity, rows), copy=True)
+        for place, start, stop in _runs(self.active):
+            placed[start:stop, :, :] = rows[place : place + stop - start, :, :]
+        return placed
+
+    def of_all_bins(self, templates: Array) -> Array:
+        """Return templates (n_sources, n_freqs, n_components) for those of active bins: zero in silent ones."""
+        xp = _backend.namespace(templates)
+        n_sources, _, n_components = templates.shape
+        shape = (n_sources, self.covariance.shape[0], n_components)
+        whole: Array = xp.zeros(shape, dtype=templates.dtype, device=templates.device)
+        for place, start, stop in _runs(self.active):
+            whole[:, start:stop, :] = templates[:, place : place + stop - start, :]
+        return whole
+
+    def constant(self) -> float:
+        """Return what log |det W| of all active bins differs by from log |det W~|, in the scale of the start."""
+        diagonal = np.diagonal(_backend.to_host(self.factor), axis1=1, axis2=2).real
+        return -float(np.log(diagonal * self.scale).sum())
+
+    def _indices(self, xp: Namespace, values: tuple[int, ...]) -> Array:
+        return xp.asarray(_backend.asarray_like(np.asarray(values, np.int64), self.factor))  # type: ignore[no-any-return]
+
+
+def whiten(X: Array) -> Whitened | None:
+    """Return checked spectra (n_channels, n_freqs, n_frames) as what iterations work on; of silence, None."""
+    xp = _backend.namespace(X)
+    covariance = _covariances(xp, X)
+    host = _backend.to_host(covariance)
+    powers = np.trace(host, axis1=1, axis2=2).real / X.shape[0]
+    precision = "complex64" if X.dtype == xp.complex64 else "complex128"
+    eps = float(np.finfo(precision).eps)
+    if not powers.max() > 0:
+        return None
+    active = np.flatnonzero(powers > (_SILENT * eps) ** 2 * powers.mean())
+    channels = _independent(host[active] / powers[active, None, None])
+    inside = host[active][:, channels][:, :, channels]
+    loading = _LOADING[precision] * np.trace(inside, axis1=1, axis2=2).real / len(channels)
+    factor = np.linalg.cholesky(inside + loading[:, None, None] * np.eye(len(channels)))
+    power = float(powers[active].mean())
+    scale = 2.0 ** round(0.5 * math.log2(len(active) / power))
+    return Whitened(
+        spectra=_whitened(xp, X, _backend.asarray_like(np.linalg.inv(factor), X), active, channels),
+        factor=_backend.asarray_like(factor, X),
+        active=tuple(active.tolist()),
+        channels=channels,
+        covariance=covariance,
+        scale=scale,
+        ridge=_RIDGE[precision],
+    )
+
+
+def _covariances(xp: Namespace, X: Array) -> Array:
+    """Return X X^H / n_frames of each bin in double precision."""
+    parts = []
+    for start in range(0, X.shape[1], _BINS):
+        x = xp.permute_dims(X[:, start : start + _BINS, :], (1, 0, 2))
+        x = xp.astype(x, xp.complex128)
+        parts.append(x @ xp.conj(xp.matrix_transpose(x)) / X.shape[2])
+    return xp.concat(parts, axis=0)  # type: ignore[no-any-return]
+
+
+def _independent(covariances: Array) -> tuple[int, ...]:
+    """Return the microphones that hold all there is: covariances (n_active, n_channels, n_channels)."""
+    n_channels = covariances.shape[1]
+    values = np.linalg.eigvalsh(covariances)
+    ranks = np.sort(np.sum(values > _RANK * n_channels * values[:, -1:], axis=1))
+    rank = max(1, int(ranks[-1 - int(_PART_OF_BINS * (len(ranks) - 1))]))
+    if rank == n_channels:
+        return tuple(range(n_channels))
+    # Pivots of the sum of all bins: the loudest, then what of the others is not in those before.
+    left = covariances.sum(axis=0)
+    chosen: list[int] = []
+    for _ in range(rank):
+        diagonal = left.diagonal().real.copy()
+        diagonal[chosen] = -1
+        best = int(np.argmax(diagonal))
+        if diagonal[best] > 0:
+            left = left - np.outer(left[:, best], left[:, best].conj()) / diagonal[best]
+        chosen.append(best)
+    return tuple(sorted(chosen))
+
+
+def _whitened(xp: Namespace, X: Array, inverse: Array, active: Array, channels: tuple[int, ...]) -> Array:
+    real = xp.float32 if X.dtype == xp.complex64 else xp.float64
+    shape = (len(active), len(channels), 2, X.shape[2])
+    spectra: Array = xp.empty(shape, dtype=real, device=X.device)
+    if len(channels) < X.shape[0]:
+        X = xp.take(X, _backend.asarray_like(np.asarray(channels, np.int64), X), axis=0)
+    for place, start, stop in _runs(tuple(active.tolist())):
+        for first in range(start, stop, _BINS):
+            last = min(first + _BINS, stop)
+            to = slice(place + first - start, place + last - start)
+            x = xp.astype(xp.permute_dims(X[:, first:last, :], (1, 0, 2)), xp.complex128)
+            x = inverse[to, :, :] @ x
+            spectra[to, :, 0, :] = xp.astype(xp.real(x), real)
+            spectra[to, :, 1, :] = xp.astype(xp.imag(x), real)
+    return spectra
+
+
+def _runs(bins: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """Return runs of neighbouring bins: place in the list, first bin, end."""
+    runs: list[tuple[int, int, int]] = []
+    for place, f in enumerate(bins):
+        if runs and runs[-1][2] == f:
+            runs[-1] = (*runs[-1][:2], f + 1)
+        else:
+            runs.append((place, f, f + 1))
+    return runs
