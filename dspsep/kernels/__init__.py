@@ -131,45 +131,43 @@ class Kernels(Protocol):
     def filter_spectra(self, filters: Array, spectra: Array) -> Array:
         """Return the sum over i of ``filters[o, i, f] * spectra[i, b, f]``: (outputs, n_blocks, n_freqs)."""
 
-    def weighted_covariances(self, spectra: Array, weights: Array, ridge: Array) -> Array:
-        """Return means over frames of ``weights[k, t] * x x^H``, and ``ridge[k]`` on their diagonals.
+    def weighted_covariances(self, spectra: Array, weights: Array, ridge: float) -> Array:
+        """Return means over frames of ``weights[k, t] * (x x^H + ridge)``.
 
         `spectra` is (n_freqs, n_channels, 2, n_frames), real and imaginary parts apart, `weights` (n_sources,
-        n_frames), and the result (n_freqs, n_sources, n_channels, n_channels) in double precision.
+        n_frames), and the result (n_freqs, n_sources, n_channels, n_channels) in double precision. The ridge,
+        here and below, is that of white noise in all channels: ``ridge`` times the identity.
         """
 
-    def demixed_powers(self, spectra: Array, demixing: Array) -> Array:
-        """Return the sum over f of ``|W x|**2``: (n_sources, n_frames), in double precision.
+    def demixed_powers(self, spectra: Array, demixing: Array, ridge: float) -> Array:
+        """Return the sum over f of ``|W x|**2 + ridge * |W|**2``: (n_sources, n_frames), in double precision.
 
         `demixing` is (n_freqs, n_sources, n_channels), complex and in double precision, here and below.
         """
 
-    def bin_covariances(
-        self, spectra: Array, demixing: Array, floor: float, ridge: Array
-    ) -> tuple[Array, Array]:
-        """Return covariances weighted by 1 / r, and the means over frames of r = ``sqrt(|W x|**2 + floor)``.
+    def bin_covariances(self, spectra: Array, demixing: Array, ridge: float) -> tuple[Array, Array]:
+        """Return covariances weighted by 1 / r, r**2 being the powers of each bin alone, and means of r.
 
-        Weights are those of each bin alone. The means of r are (n_freqs, n_sources), in double precision.
+        The means over frames are (n_freqs, n_sources), in double precision.
         """
 
     def low_rank_covariances(
-        self, spectra: Array, templates: Array, activations: Array, floor: Array, ridge: Array
+        self, spectra: Array, templates: Array, activations: Array, ridge: float
     ) -> Array:
-        """Return covariances weighted by ``1 / (templates @ activations + floor)``.
+        """Return covariances weighted by ``1 / (templates @ activations)``, a product that is above 0.
 
-        `templates` is (n_sources, n_freqs, n_components), `activations` (n_sources, n_components, n_frames),
-        `floor` (n_sources,).
+        `templates` is (n_sources, n_freqs, n_components), `activations` (n_sources, n_components, n_frames).
         """
 
     def low_rank_terms(
-        self, spectra: Array, demixing: Array, templates: Array, activations: Array, floor: Array
+        self, spectra: Array, demixing: Array, templates: Array, activations: Array, ridge: float
     ) -> tuple[Array, Array, Array, Array]:
         """Return updated templates, what updates activations, and the objective before both.
 
-        With P = ``|W x|**2`` and R as above, templates are multiplied by the root of the sums over frames of
-        ``activations * P / R**2`` over those of ``activations / R``. The two sums of the same kind that update
-        activations, at the new templates, are in double precision, and so is the sum of ``P / R + log R``
-        over sources and bins, and mean over frames.
+        With P the powers of each bin, and R the product as above, templates are multiplied by the root of
+        the sums over frames of ``activations * P / R**2`` over those of ``activations / R``. The two sums of
+        the same kind that update activations, at the new templates, are in double precision, and so is the
+        sum of ``P / R + log R`` over sources and bins, and mean over frames.
         """
 
     def projection_sweep(self, demixing: Array, covariances: Array) -> tuple[Array, Array]:

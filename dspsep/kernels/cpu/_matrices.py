@@ -7,7 +7,10 @@ import math
 from dspsep._typing import Array
 from dspsep.kernels.cpu._jit import inlined
 
-__all__ = ["hermitian_solve", "inverse", "pair_step", "pseudoinverse"]
+__all__ = ["ROUNDING", "hermitian_solve", "inverse", "pair_step", "pseudoinverse"]
+
+# Pivots are no smaller than this part of the diagonal, which only rounding could make them.
+ROUNDING = 2.0**-50
 
 
 @inlined
@@ -93,6 +96,7 @@ def hermitian_solve(V: Array, a: Array, u: Array, work: Array) -> float:
         pivot = V[j, j].real
         for i in range(j):
             pivot -= (work[j, i].real ** 2 + work[j, i].imag ** 2) * work[i, i].real
+        pivot = max(pivot, ROUNDING * V[j, j].real)
         work[j, j] = pivot
         for k in range(j + 1, n):
             total = V[k, j]
@@ -122,7 +126,9 @@ def pair_step(G: Array, other: Array, h: Array) -> None:
     """
     root = math.sqrt(other[0, 0].real)
     lower = other[1, 0] / root
-    last = math.sqrt(other[1, 1].real - (lower.real**2 + lower.imag**2))
+    left = other[1, 1].real - (lower.real**2 + lower.imag**2)
+    # Of vectors that are nearly one and the same, what tells them apart is no less than rounding.
+    last = math.sqrt(max(left, ROUNDING * other[1, 1].real))
     # What makes the other matrix one: [[1 / root, 0], [-lower / (root last), 1 / last]].
     first, across, second = 1 / root, -lower / (root * last), 1 / last
     p = G[0, 0].real * first * first

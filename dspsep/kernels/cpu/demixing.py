@@ -13,7 +13,7 @@ import numpy as np
 from dspsep import _parallel
 from dspsep._typing import Array
 from dspsep.kernels.cpu._jit import inlined, kernel, readonly
-from dspsep.kernels.cpu._matrices import hermitian_solve, inverse, pair_step, pseudoinverse
+from dspsep.kernels.cpu._matrices import ROUNDING, hermitian_solve, inverse, pair_step, pseudoinverse
 from dspsep.kernels.cpu.factors import scalar_logarithm
 
 __all__ = [
@@ -36,10 +36,9 @@ def _blocks(n_freqs: int) -> list[slice]:
     return [slice(start, min(start + _BINS, n_freqs)) for start in range(0, n_freqs, _BINS)]
 
 
-def weighted_covariances(spectra: Array, weights: Array, ridge: Array) -> Array:
+def weighted_covariances(spectra: Array, weights: Array, ridge: float) -> Array:
     """See `dspsep.kernels.Kernels.weighted_covariances`."""
     spectra, weights = readonly(spectra), readonly(weights.astype(spectra.dtype, copy=False))
-    ridge = readonly(ridge)
     n_freqs, n_channels, _, _ = spectra.shape
     covariances = np.empty((n_freqs, len(weights), n_channels, n_channels), np.complex128)
     parts = _blocks(n_freqs)
@@ -47,7 +46,7 @@ def weighted_covariances(spectra: Array, weights: Array, ridge: Array) -> Array:
     return covariances
 
 
-def demixed_powers(spectra: Array, demixing: Array) -> Array:
+def demixed_powers(spectra: Array, demixing: Array, ridge: float) -> Array:
     """See `dspsep.kernels.Kernels.demixed_powers`."""
     spectra, demixing = readonly(spectra), readonly(demixing)
     n_freqs, _, _, n_frames = spectra.shape
@@ -56,53 +55,48 @@ def demixed_powers(spectra: Array, demixing: Array) -> Array:
     powers = np.zeros((len(parts), demixing.shape[1], n_frames), spectra.dtype)
     jobs = [(spectra[part], demixing[part], power) for part, power in zip(parts, powers, strict=True)]
     _parallel.run(_powers, jobs)
-    total: Array = powers.sum(axis=0, dtype=np.float64)
+    noise = ridge * np.sum(demixing.real**2 + demixing.imag**2, axis=(0, 2))
+    total: Array = powers.sum(axis=0, dtype=np.float64) + noise[:, None]
     return total
 
 
-def bin_covariances(spectra: Array, demixing: Array, floor: float, ridge: Array) -> tuple[Array, Array]:
+def bin_covariances(spectra: Array, demixing: Array, ridge: float) -> tuple[Array, Array]:
     """See `dspsep.kernels.Kernels.bin_covariances`."""
-    spectra, demixing, ridge = readonly(spectra), readonly(demixing), readonly(ridge)
+    spectra, demixing = readonly(spectra), readonly(demixing)
     n_freqs, n_channels, _, _ = spectra.shape
     covariances = np.empty((n_freqs, demixing.shape[1], n_channels, n_channels), np.complex128)
     norms = np.empty((n_freqs, demixing.shape[1]))
-    floor = spectra.dtype.type(floor)
     jobs = [
-        (spectra[part], demixing[part], floor, ridge, covariances[part], norms[part]) for part in _blocks(n_freqs)
+        (spectra[part], demixing[part], ridge, covariances[part], norms[part]) for part in _blocks(n_freqs)
     ]
     _parallel.run(_own_covariances, jobs)
     return covariances, norms
 
 
-def low_rank_covariances(
-    spectra: Array, templates: Array, activations: Array, floor: Array, ridge: Array
-) -> Array:
+def low_rank_covariances(spectra: Array, templates: Array, activations: Array, ridge: float) -> Array:
     """See `dspsep.kernels.Kernels.low_rank_covariances`."""
     spectra, activations = readonly(spectra), readonly(activations)
-    by_bin, ridge = readonly(templates.transpose(1, 0, 2)), readonly(ridge)
-    floor = readonly(floor.astype(spectra.dtype, copy=False))
+    by_bin = readonly(templates.transpose(1, 0, 2))
     n_freqs, n_channels, _, _ = spectra.shape
     covariances = np.empty((n_freqs, len(activations), n_channels, n_channels), np.complex128)
     jobs = [
-        (spectra[part], by_bin[part], activations, floor, ridge, covariances[part])
-        for part in _blocks(n_freqs)
+        (spectra[part], by_bin[part], activations, ridge, covariances[part]) for part in _blocks(n_freqs)
     ]
     _parallel.run(_model_covariances, jobs)
     return covariances
 
 
 def low_rank_terms(
-    spectra: Array, demixing: Array, templates: Array, activations: Array, floor: Array
+    spectra: Array, demixing: Array, templates: Array, activations: Array, ridge: float
 ) -> tuple[Array, Array, Array, Array]:
     """See `dspsep.kernels.Kernels.low_rank_terms`."""
-    spectra, demixing = readonly(spectra), readonly(demixing)
-    activations, floor = readonly(activations), readonly(floor.astype(spectra.dtype, copy=False))
+    spectra, demixing, activations = readonly(spectra), readonly(demixing), readonly(activations)
     by_bin = np.array(templates.transpose(1, 0, 2), order="C")
     parts = _blocks(len(spectra))
     sums = np.zeros((len(parts), 2, *activations.shape), spectra.dtype)
     losses = np.zeros(len(parts))
     jobs = [
-        (spectra[part], demixing[part], activations, floor, by_bin[part], sums[i], losses[i : i + 1])
+        (spectra[part], demixing[part], activations, ridge, by_bin[part], sums[i], losses[i : i + 1])
         for i, part in enumerate(parts)
     ]
     _parallel.run(_model_terms, jobs)
@@ -164,25 +158,42 @@ def _accumulate(x: Array, weights: Array, products: Array, total: Array) -> None
 
 
 @inlined
-def _mirror(total: Array, n_frames: int, ridge: Array) -> None:
-    """Make means of the sums in lower triangles, and upper ones of these; raise diagonals."""
+def _finish(weights: Array, ridge: float, total: Array) -> None:
+    """Make means of the sums in lower triangles, add what noise adds, and mirror them."""
+    n_frames = weights.shape[1]
     for k in range(total.shape[0]):
+        weight, noise = weights[k], 0.0
+        for start in range(0, n_frames, _FRAMES):
+            piece = weight[start : min(start + _FRAMES, n_frames)]
+            part = weights.dtype.type(0)
+            for t in range(piece.size):
+                part += piece[t]
+            noise += part
+        noise *= ridge / n_frames
         for a in range(total.shape[1]):
             for b in range(a + 1):
                 mean = total[k, a, b] / n_frames
                 total[k, a, b] = mean
                 total[k, b, a] = mean.conjugate()
-            total[k, a, a] += ridge[k]
+            total[k, a, a] += noise
+
+
+@inlined
+def _noise(row: Array, ridge: float) -> float:
+    """Return the power of noise of so much power in an output."""
+    size = 0.0
+    for c in range(row.size):
+        size += row[c].real ** 2 + row[c].imag ** 2
+    return ridge * size
 
 
 @kernel
-def _covariances(spectra: Array, weights: Array, ridge: Array, covariances: Array) -> None:
-    n_frames = spectra.shape[3]
+def _covariances(spectra: Array, weights: Array, ridge: float, covariances: Array) -> None:
     products = np.empty((2, _FRAMES), spectra.dtype)
     for f in range(spectra.shape[0]):
         covariances[f] = 0
         _accumulate(spectra[f], weights, products, covariances[f])
-        _mirror(covariances[f], n_frames, ridge)
+        _finish(weights, ridge, covariances[f])
 
 
 @inlined
@@ -221,7 +232,7 @@ def _powers(spectra: Array, demixing: Array, powers: Array) -> None:
 
 @kernel
 def _own_covariances(
-    spectra: Array, demixing: Array, floor: float, ridge: Array, covariances: Array, norms: Array
+    spectra: Array, demixing: Array, ridge: float, covariances: Array, norms: Array
 ) -> None:
     n_frames, n_sources = spectra.shape[3], demixing.shape[1]
     y, products = np.empty((2, n_frames), spectra.dtype), np.empty((2, _FRAMES), spectra.dtype)
@@ -231,8 +242,9 @@ def _own_covariances(
         for k in range(n_sources):
             weight = weights[k]
             _power(spectra[f], demixing[f, k], y, weight)
+            noise = spectra.dtype.type(_noise(demixing[f, k], ridge))
             for t in range(n_frames):
-                weight[t] = np.sqrt(weight[t] + floor)
+                weight[t] = np.sqrt(weight[t] + noise)
             total = 0.0
             for start in range(0, n_frames, _FRAMES):
                 piece = weight[start : min(start + _FRAMES, n_frames)]
@@ -245,14 +257,15 @@ def _own_covariances(
                 weight[t] = one / weight[t]
         covariances[f] = 0
         _accumulate(spectra[f], weights, products, covariances[f])
-        _mirror(covariances[f], n_frames, ridge)
+        _finish(weights, ridge, covariances[f])
 
 
 @inlined
-def _model(template: Array, activations: Array, floor: float, model: Array) -> None:
-    """Write template @ activations + floor."""
+def _model(template: Array, activations: Array, model: Array) -> None:
+    """Write template @ activations."""
+    zero = model.dtype.type(0)
     for t in range(model.size):
-        model[t] = floor
+        model[t] = zero
     for k in range(template.size):
         level, activation = template[k], activations[k]
         for t in range(model.size):
@@ -261,7 +274,7 @@ def _model(template: Array, activations: Array, floor: float, model: Array) -> N
 
 @kernel
 def _model_covariances(
-    spectra: Array, templates: Array, activations: Array, floor: Array, ridge: Array, covariances: Array
+    spectra: Array, templates: Array, activations: Array, ridge: float, covariances: Array
 ) -> None:
     n_frames, n_sources = spectra.shape[3], activations.shape[0]
     products = np.empty((2, _FRAMES), spectra.dtype)
@@ -270,12 +283,12 @@ def _model_covariances(
     for f in range(spectra.shape[0]):
         for k in range(n_sources):
             weight = weights[k]
-            _model(templates[f, k], activations[k], floor[k], weight)
+            _model(templates[f, k], activations[k], weight)
             for t in range(n_frames):
                 weight[t] = one / weight[t]
         covariances[f] = 0
         _accumulate(spectra[f], weights, products, covariances[f])
-        _mirror(covariances[f], n_frames, ridge)
+        _finish(weights, ridge, covariances[f])
 
 
 @inlined
@@ -297,12 +310,10 @@ def _deviance(power: Array, inverse_model: Array) -> float:
 
 
 @inlined
-def _ratios(
-    power: Array, template: Array, activations: Array, floor: float, weighted: Array, plain: Array
-) -> None:
+def _ratios(power: Array, template: Array, activations: Array, weighted: Array, plain: Array) -> None:
     """Write p / r**2 and 1 / r."""
     one = power.dtype.type(1)
-    _model(template, activations, floor, plain)
+    _model(template, activations, plain)
     for t in range(power.size):
         plain[t] = one / plain[t]
     for t in range(power.size):
@@ -311,7 +322,7 @@ def _ratios(
 
 @kernel
 def _model_terms(
-    spectra: Array, demixing: Array, activations: Array, floor: Array, templates: Array, sums: Array,
+    spectra: Array, demixing: Array, activations: Array, ridge: float, templates: Array, sums: Array,
     losses: Array,
 ) -> None:  # fmt: skip
     n_frames, n_components = spectra.shape[3], templates.shape[2]
@@ -321,8 +332,11 @@ def _model_terms(
     for f in range(spectra.shape[0]):
         for s in range(templates.shape[1]):
             _power(spectra[f], demixing[f, s], y, power)
+            noise = spectra.dtype.type(_noise(demixing[f, s], ridge))
+            for t in range(n_frames):
+                power[t] += noise
             template, V = templates[f, s], activations[s]
-            _ratios(power, template, V, floor[s], weighted, plain)
+            _ratios(power, template, V, weighted, plain)
             losses[0] += _deviance(power, plain) / n_frames
             for k in range(n_components):
                 activation = V[k]
@@ -333,7 +347,7 @@ def _model_terms(
                     below += activation[t] * plain[t]
                 if below > zero:
                     template[k] *= np.sqrt(above / below)
-            _ratios(power, template, V, floor[s], weighted, plain)
+            _ratios(power, template, V, weighted, plain)
             for k in range(n_components):
                 level, above_sum, below_sum = template[k], sums[0, s, k], sums[1, s, k]
                 for t in range(n_frames):
@@ -384,15 +398,21 @@ def _steer(covariances: Array, demixing: Array, logarithms: Array) -> None:
         W = demixing[f]
         logarithm = inverse(W, A, work)
         for s in range(n_sources):
+            size = 0.0
+            for c in range(n_channels):
+                size += W[s, c].real ** 2 + W[s, c].imag ** 2
             for k in range(n_sources):
                 # V w of the source that steers, then its products with both rows.
-                across, own = 0j, 0.0
+                across, own, trace = 0j, 0.0, 0.0
                 for a in range(n_channels):
+                    trace += covariances[f, k, a, a].real
                     image[a] = 0
                     for b in range(n_channels):
                         image[a] += covariances[f, k, a, b] * W[s, b].conjugate()
                     across += W[k, a] * image[a]
                     own += (W[s, a] * image[a]).real
+                if own <= 0:  # by rounding alone
+                    own = ROUNDING * trace * size
                 if k == s:
                     root = math.sqrt(own)
                     step[k] = 1 - 1 / root

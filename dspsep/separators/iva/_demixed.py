@@ -90,7 +90,7 @@ def demixed(
     templates, activations = found.templates, found.activations
     if templates is not None and activations is not None:
         templates = _widened(data.of_all_bins(templates), n_sources, 0)
-        activations = _widened(activations, n_sources, 0)
+        activations = _widened(data.of_all_frames(activations), n_sources, 0)
     return Demixed(
         demixing=_widened(data.back(found.demixing), n_sources, 1),
         mixing=_widened(data.mixing(found.demixing), n_sources, 2),

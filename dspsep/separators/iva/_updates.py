@@ -10,8 +10,12 @@ present outputs, and ``V[f, k]`` the mean of weighted ``x x^H``, lowering
     sum over k of  w_k^H V[f, k] w_k  -  2 log |det W_f|
 
 by any means lowers the objective: one row after the other (iterative projection, IP), two at once (IP2), or
-along one output after the other (iterative source steering, ISS). A multiple of the identity is added to all V,
-that is ``ridge * |w|**2`` to the objective, so that no V is singular; losses are those of what is minimised.
+along one output after the other (iterative source steering, ISS).
+
+What keeps all this from dividing by zero is one thing: spectra are taken as if there was white noise in their
+whitened channels, `ridge` of their power, of which expectations are known. An output has the power of what it
+makes of that noise added to its own, and every covariance that of the noise. So it is a part of the objective, which
+does not rise; it is the same for all scales and microphones; and no frame weighs more than rounding allows.
 """
 
 from __future__ import annotations
@@ -19,8 +23,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
-
-import numpy as np
 
 from dspsep import _backend
 from dspsep._typing import Array
@@ -34,10 +36,6 @@ CONTRASTS = ("laplace", "gauss")
 
 #: Called with the iterations that are done and the loss; True ends them.
 Report: TypeAlias = Callable[[int, float], bool | None]
-
-# What is added to the energy of a frame, as a part of the mean: frames 120 dB below it weigh no more than that.
-_FLOOR = 2.0**-40
-
 
 @dataclass(kw_only=True, eq=False)
 class Trace:
@@ -93,7 +91,7 @@ def pairs(n_sources: int) -> Iterator[tuple[int, int]]:
 def sweep(update: str, W: Array, covariances: Array) -> tuple[Array, Array]:
     """Return matrices after one update of all sources, and log |det W| of each bin."""
     kernels = kernels_for(W)
-    if update == "ip":
+    if update != "iss":
         return kernels.projection_sweep(W, covariances)
     return kernels.steering_sweep(W, covariances)
 
@@ -106,47 +104,21 @@ def log_determinants(W: Array) -> Array:
     return xp.linalg.slogdet(W @ xp.conj(xp.matrix_transpose(W))).logabsdet / 2  # type: ignore[no-any-return]
 
 
-def penalty(W: Array, ridge: Array) -> Array:
-    """Return the sum of ``ridge[k] * |w_k|**2``."""
-    xp = _backend.namespace(W, ridge)
-    squares = xp.sum(xp.real(W) ** 2 + xp.imag(W) ** 2, axis=(0, 2))
-    return xp.sum(ridge * squares)  # type: ignore[no-any-return]
-
-
-def ridges(data: Whitened, n_sources: int, per: float) -> Array:
-    """Return the ridge of each source where weights are about one over `per`."""
-    return _backend.asarray_like(np.full(n_sources, data.ridge / per), data.spectra)
-
-
-@dataclass(frozen=True, eq=False)
-class _Contrast:
-    """How outputs are distributed: G as a function of the energy of a frame, all bins together.
+def _value(contrast: str, energies: Array, n_freqs: int) -> Array:
+    """Return the sum over sources of the means over frames of G(energy), all bins of a frame together.
 
     Laplace: 2 r, with r the root of the energy. Gauss, with a variance for each frame: F log (r**2 / F).
-    `floor` is added to r**2, per source.
     """
+    xp = _backend.namespace(energies)
+    terms = 2 * xp.sqrt(energies) if contrast == "laplace" else n_freqs * xp.log(energies / n_freqs)
+    return xp.sum(xp.mean(terms, axis=1))  # type: ignore[no-any-return]
 
-    name: str
-    n_freqs: int
-    floor: Array
 
-    def values(self, energies: Array) -> Array:
-        """Return the sum over sources of the means over frames of G."""
-        xp = _backend.namespace(energies)
-        energies = energies + self.floor
-        if self.name == "laplace":
-            terms = 2 * xp.sqrt(energies)
-        else:
-            terms = self.n_freqs * xp.log(energies / self.n_freqs)
-        return xp.sum(xp.mean(terms, axis=1))  # type: ignore[no-any-return]
-
-    def weights(self, energies: Array, rows: tuple[int, ...] | None = None) -> Array:
-        """Return the derivatives of G by the energy; of some sources, if `rows` says which."""
-        xp = _backend.namespace(energies)
-        floor = self.floor if rows is None else xp.stack([self.floor[row, :] for row in rows])
-        energies = energies + floor
-        weights: Array = 1 / xp.sqrt(energies) if self.name == "laplace" else self.n_freqs / energies
-        return weights
+def _weights(contrast: str, energies: Array, n_freqs: int) -> Array:
+    """Return the derivatives of G by the energy."""
+    if contrast == "laplace":
+        return 1 / _backend.namespace(energies).sqrt(energies)  # type: ignore[no-any-return]
+    return n_freqs / energies  # type: ignore[no-any-return]
 
 
 def minimise_contrast(
@@ -154,24 +126,21 @@ def minimise_contrast(
 ) -> Found:
     """Return what iterations make of W~ (n_active, n_sources, rank) if bins share their weights."""
     kernels, xp = kernels_for(data.spectra), _backend.namespace(data.spectra)
-    n_sources, square = W.shape[1], W.shape[1] == W.shape[2]
-    ridge = ridges(data, n_sources, len(data.active))
-    energies = kernels.demixed_powers(data.spectra, W)
-    density = _Contrast(contrast, len(data.active), _FLOOR * xp.mean(energies, axis=1, keepdims=True))
-    trace = Trace(report=report, constant=-2 * data.constant() if square else 0.0)
-    logarithms = log_determinants(W)
-    for _ in range(n_iter):
-        if trace.ends(density.values(energies) - 2 * xp.sum(logarithms) + penalty(W, ridge)):
-            return Found(demixing=W, losses=trace.losses())
-        if update == "ip2":
+    x, ridge, n_freqs, n_sources = data.spectra, data.ridge, len(data.active), W.shape[1]
+    trace = Trace(report=report, constant=-2 * data.constant() if n_sources == W.shape[2] else 0.0)
+    energies, logarithms = kernels.demixed_powers(x, W, ridge), log_determinants(W)
+    for iteration in range(n_iter + 1):
+        loss = _value(contrast, energies, n_freqs) - 2 * xp.sum(logarithms)
+        if trace.ends(loss) or iteration == n_iter:
+            break
+        if update == "ip2" and n_sources > 1:
             for pair in pairs(n_sources):
                 rows = xp.stack([W[:, row, :] for row in pair], axis=1)
-                weights = density.weights(kernels.demixed_powers(data.spectra, rows), pair)
-                covariances = kernels.weighted_covariances(data.spectra, weights, ridge[:2])
+                weights = _weights(contrast, kernels.demixed_powers(x, rows, ridge), n_freqs)
+                covariances = kernels.weighted_covariances(x, weights, ridge)
                 W, logarithms = kernels.pair_projection(W, covariances, *pair)
         else:
-            weights = density.weights(energies)
-            W, logarithms = sweep(update, W, kernels.weighted_covariances(data.spectra, weights, ridge))
-        energies = kernels.demixed_powers(data.spectra, W)
-    trace.ends(density.values(energies) - 2 * xp.sum(logarithms) + penalty(W, ridge))
+            weights = _weights(contrast, energies, n_freqs)
+            W, logarithms = sweep(update, W, kernels.weighted_covariances(x, weights, ridge))
+        energies = kernels.demixed_powers(x, W, ridge)
     return Found(demixing=W, losses=trace.losses())

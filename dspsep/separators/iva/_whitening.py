@@ -5,8 +5,9 @@ All updates of demixing matrices commute with linear maps of the microphones: wh
 step by step. So work is done on x~, which has a covariance of one in every bin: then sums in single precision
 are well conditioned, and one number regularises all bins whatever microphones they come from.
 
-Bins with next to nothing in them are left out; their matrix stays the identity. Where microphones hold
-less independent signals than there are of them (one is dead, or a copy), as many are kept as it takes.
+Bins with next to nothing in them are left out; their matrix stays the identity. So are silent frames, which say
+nothing of the sources, but whose likelihood has no bound. Where microphones hold less independent signals than
+there are of them (one is dead, or a copy), as many are kept as it takes.
 """
 
 from __future__ import annotations
@@ -27,13 +28,16 @@ _BINS = 128
 _SILENT = 8.0
 # Eigenvalues below this part of the largest are rounding of double precision.
 _RANK = 1e-14
+# So many frames it takes to tell one more signal from the others.
+_FRAMES = 2
 # A direction is there if it is in this part of the active bins.
 _PART_OF_BINS = 0.1
 # What is added to the covariance that whitens, as a part of its mean eigenvalue: in single precision the
 # spectra themselves are rounded by some 1e-14 of their power.
 _LOADING = {"complex64": 2.0**-40, "complex128": 2.0**-46}
-# What is added to all weighted covariances, as a part of that of the whitened spectra.
-_RIDGE = {"complex64": 2.0**-22, "complex128": 2.0**-44}
+# The power of the noise that is thought to be in whitened spectra, and of frames that count as silent: weights
+# that differ by more than that would leave nothing but rounding of the rest.
+_RIDGE = {"complex64": 2.0**-20, "complex128": 2.0**-32}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +52,10 @@ class Whitened:
         The lower triangular L of each active bin, complex.
     active : tuple of int
         The bins that are not silent.
+    frames : tuple of int
+        The frames that are not silent.
+    n_frames : int
+        How many frames there are in all.
     channels : tuple of int
         The microphones that are kept.
     covariance : array of shape (n_freqs, n_channels, n_channels)
@@ -56,12 +64,14 @@ class Whitened:
         A power of two: iterations begin as if the spectrogram had been multiplied by it, which makes its
         mean power about the number of bins, as it is where the models have their optimum.
     ridge : float
-        What is added to weighted covariances, as a part of what weights are on the mean.
+        The power of noise in whitened spectra.
     """
 
     spectra: Array
     factor: Array
     active: tuple[int, ...]
+    frames: tuple[int, ...]
+    n_frames: int
     channels: tuple[int, ...]
     covariance: Array
     scale: float
@@ -145,6 +155,24 @@ class Whitened:
             whole[:, start:stop, :] = templates[:, place : place + stop - start, :]
         return whole
 
+    def active_frames(self, activations: Array) -> Array:
+        """Return activations (n_sources, n_components, n_frames) of the frames that are not silent."""
+        xp = _backend.namespace(activations)
+        if len(self.frames) == self.n_frames:
+            return activations
+        return xp.take(activations, self._indices(xp, self.frames), axis=2)  # type: ignore[no-any-return]
+
+    def of_all_frames(self, activations: Array) -> Array:
+        """Return activations with zeros in silent frames."""
+        xp = _backend.namespace(activations)
+        if len(self.frames) == self.n_frames:
+            return activations
+        shape = (*activations.shape[:2], self.n_frames)
+        whole: Array = xp.zeros(shape, dtype=activations.dtype, device=activations.device)
+        for place, start, stop in _runs(self.frames):
+            whole[:, :, start:stop] = activations[:, :, place : place + stop - start]
+        return whole
+
     def constant(self) -> float:
         """Return what log |det W| of all active bins differs by from log |det W~|, in the scale of the start."""
         diagonal = np.diagonal(_backend.to_host(self.factor), axis1=1, axis2=2).real
@@ -157,47 +185,55 @@ class Whitened:
 def whiten(X: Array) -> Whitened | None:
     """Return checked spectra (n_channels, n_freqs, n_frames) as what iterations work on; of silence, None."""
     xp = _backend.namespace(X)
-    covariance = _covariances(xp, X)
-    host = _backend.to_host(covariance)
-    powers = np.trace(host, axis1=1, axis2=2).real / X.shape[0]
     precision = "complex64" if X.dtype == xp.complex64 else "complex128"
-    eps = float(np.finfo(precision).eps)
+    least = (_SILENT * float(np.finfo(precision).eps)) ** 2
+    covariance, energies = _covariances(xp, X)
+    host, energies = _backend.to_host(covariance), _backend.to_host(energies)
+    powers = np.trace(host, axis1=1, axis2=2).real / X.shape[0]
     if not powers.max() > 0:
         return None
-    active = np.flatnonzero(powers > (_SILENT * eps) ** 2 * powers.mean())
-    channels = _independent(host[active] / powers[active, None, None])
-    inside = host[active][:, channels][:, :, channels]
+    n_frames = int(X.shape[2])
+    active = np.flatnonzero(powers > least * powers.mean())
+    frames = np.flatnonzero(energies > _RIDGE[precision] * energies.mean())
+    channels = _independent(host[active] / powers[active, None, None], max(1, len(frames) // _FRAMES))
+    inside = host[active][:, channels][:, :, channels] * (n_frames / len(frames))
     loading = _LOADING[precision] * np.trace(inside, axis1=1, axis2=2).real / len(channels)
     factor = np.linalg.cholesky(inside + loading[:, None, None] * np.eye(len(channels)))
-    power = float(powers[active].mean())
-    scale = 2.0 ** round(0.5 * math.log2(len(active) / power))
+    power = float(powers[active].mean()) * n_frames / len(frames)
+    for axis, kept in ((0, channels), (2, frames.tolist())):
+        if len(kept) < X.shape[axis]:
+            X = xp.take(X, _backend.asarray_like(np.asarray(kept, np.int64), X), axis=axis)
     return Whitened(
-        spectra=_whitened(xp, X, _backend.asarray_like(np.linalg.inv(factor), X), active, channels),
+        spectra=_whitened(xp, X, _backend.asarray_like(np.linalg.inv(factor), X), tuple(active.tolist())),
         factor=_backend.asarray_like(factor, X),
         active=tuple(active.tolist()),
+        frames=tuple(frames.tolist()),
+        n_frames=n_frames,
         channels=channels,
         covariance=covariance,
-        scale=scale,
+        scale=2.0 ** round(0.5 * math.log2(len(active) / power)),
         ridge=_RIDGE[precision],
     )
 
 
-def _covariances(xp: Namespace, X: Array) -> Array:
-    """Return X X^H / n_frames of each bin in double precision."""
+def _covariances(xp: Namespace, X: Array) -> tuple[Array, Array]:
+    """Return X X^H / n_frames of each bin, and the energy of each frame, in double precision."""
     parts = []
+    energies: Array = xp.zeros(X.shape[2], dtype=xp.float64, device=X.device)
     for start in range(0, X.shape[1], _BINS):
         x = xp.permute_dims(X[:, start : start + _BINS, :], (1, 0, 2))
         x = xp.astype(x, xp.complex128)
+        energies = energies + xp.sum(xp.real(x) ** 2 + xp.imag(x) ** 2, axis=(0, 1))
         parts.append(x @ xp.conj(xp.matrix_transpose(x)) / X.shape[2])
-    return xp.concat(parts, axis=0)  # type: ignore[no-any-return]
+    return xp.concat(parts, axis=0), energies
 
 
-def _independent(covariances: Array) -> tuple[int, ...]:
-    """Return the microphones that hold all there is: covariances (n_active, n_channels, n_channels)."""
+def _independent(covariances: Array, most: int) -> tuple[int, ...]:
+    """Return the microphones that hold all there is, no more than `most` of them."""
     n_channels = covariances.shape[1]
     values = np.linalg.eigvalsh(covariances)
     ranks = np.sort(np.sum(values > _RANK * n_channels * values[:, -1:], axis=1))
-    rank = max(1, int(ranks[-1 - int(_PART_OF_BINS * (len(ranks) - 1))]))
+    rank = min(most, max(1, int(ranks[-1 - int(_PART_OF_BINS * (len(ranks) - 1))])))
     if rank == n_channels:
         return tuple(range(n_channels))
     # Pivots of the sum of all bins: the loudest, then what of the others is not in those before.
@@ -213,13 +249,11 @@ def _independent(covariances: Array) -> tuple[int, ...]:
     return tuple(sorted(chosen))
 
 
-def _whitened(xp: Namespace, X: Array, inverse: Array, active: Array, channels: tuple[int, ...]) -> Array:
+def _whitened(xp: Namespace, X: Array, inverse: Array, active: tuple[int, ...]) -> Array:
     real = xp.float32 if X.dtype == xp.complex64 else xp.float64
-    shape = (len(active), len(channels), 2, X.shape[2])
+    shape = (len(active), X.shape[0], 2, X.shape[2])
     spectra: Array = xp.empty(shape, dtype=real, device=X.device)
-    if len(channels) < X.shape[0]:
-        X = xp.take(X, _backend.asarray_like(np.asarray(channels, np.int64), X), axis=0)
-    for place, start, stop in _runs(tuple(active.tolist())):
+    for place, start, stop in _runs(active):
         for first in range(start, stop, _BINS):
             last = min(first + _BINS, stop)
             to = slice(place + first - start, place + last - start)

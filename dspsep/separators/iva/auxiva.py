@@ -64,9 +64,10 @@ class AuxIVA(DemixingSeparator):
     -----
     The sources are ``source_1``, ``source_2``, …, their images at all microphones, which sum to the mixture.
 
-    Deviations from the papers: frames that are 120 dB below the mean count as if they were at that level, and a
-    small multiple of the identity is added to weighted covariances; both are part of the objective, which
-    never rises. Work is done on whitened bins, which changes nothing but rounding.
+    Deviations from the papers: the objective is that of spectra with noise of 2**-20 of their power (2**-32 in
+    double precision), equally strong in all directions of whitened bins; frames below that, as a part of the
+    mean, are left out. So nothing is divided by zero, and the objective never rises. Work is done on whitened
+    bins, which changes nothing but rounding.
 
     Cost: O(n_iter n_freqs n_frames n_channels**3). Peak memory beside the input and the sources: two
     spectrograms of all channels.

@@ -21,14 +21,11 @@ from dspsep._typing import Array, Namespace
 from dspsep.kernels import kernels_for
 from dspsep.separators.iva._core import MAX_N_ITER, DemixingSeparator
 from dspsep.separators.iva._demixed import checked_matrices, checked_spectra, demixed
-from dspsep.separators.iva._updates import Found, Report, Trace, log_determinants, penalty, ridges, sweep
+from dspsep.separators.iva._updates import Found, Report, Trace, log_determinants, sweep
 from dspsep.separators.iva._whitening import Whitened
 from dspsep.separators.iva.permutation import PERMUTATIONS, align_permutation
 
 __all__ = ["FDICA", "fdica"]
-
-# What is added to the energy of an output, as a part of what it is on the mean.
-_FLOOR = 2.0**-40
 
 
 @final
@@ -173,12 +170,11 @@ def _bin_by_bin(data: Whitened, W: Array, n_iter: int, report: Report | None) ->
     # Outputs of whitened bins have the mean power of the squares of their row: begin with one.
     size = xp.sqrt(xp.sum(xp.real(W) ** 2 + xp.imag(W) ** 2, axis=2, keepdims=True))
     W = W / xp.astype(size, W.dtype)
-    ridge = ridges(data, W.shape[1], 1.0)
     trace = Trace(report=report, constant=0.0)
     logarithms = log_determinants(W)
     for iteration in range(n_iter + 1):
-        covariances, norms = kernels.bin_covariances(data.spectra, W, _FLOOR, ridge)
-        loss = 2 * xp.sum(norms) - 2 * xp.sum(logarithms) + penalty(W, ridge)
+        covariances, norms = kernels.bin_covariances(data.spectra, W, data.ridge)
+        loss = 2 * xp.sum(norms) - 2 * xp.sum(logarithms)
         if trace.ends(loss) or iteration == n_iter:
             break
         W, logarithms = sweep("ip", W, covariances)

@@ -27,15 +27,13 @@ from dspsep.errors import InputError
 from dspsep.kernels import kernels_for
 from dspsep.separators.iva._core import MAX_N_ITER, DemixingSeparator
 from dspsep.separators.iva._demixed import checked_matrices, checked_spectra, demixed
-from dspsep.separators.iva._updates import Found, Report, Trace, log_determinants, penalty, ridges, sweep
+from dspsep.separators.iva._updates import Found, Report, Trace, log_determinants, sweep
 from dspsep.separators.iva._whitening import Whitened
 
 __all__ = ["ILRMA", "ilrma"]
 
 _UPDATES = ("ip", "iss")
 _MAX_N_COMPONENTS = 1000
-# What is added to models, as a part of the mean power of a source at the start.
-_FLOOR = 2.0**-40
 
 
 @final
@@ -82,9 +80,7 @@ class ILRMA(DemixingSeparator):
     After each iteration the outputs of a source are divided by their root mean square, all bins by the same
     number, and its templates by its square: this leaves the objective as it is.
 
-    Deviations from the paper: 2**-40 of the mean power of a source is added to its model, and a small multiple
-    of the identity to weighted covariances; both are part of the objective, which never rises. Sources share no
-    templates. Work is done on whitened bins, which changes nothing but rounding.
+    Deviations from the papers: those of `AuxIVA`. Sources share no templates.
 
     Cost: O(n_iter n_freqs n_frames n_channels (n_channels**2 + n_components)). Peak memory beside the input
     and the sources: two spectrograms of all channels, and a few copies of the models.
@@ -235,14 +231,13 @@ def _checked_model(name: str, value: Array, shape: tuple[int | None, ...]) -> Ar
     return values
 
 
-def _row_powers(xp: Namespace, W: Array) -> Array:
-    """Return the mean power (n_sources,) of the outputs of whitened bins."""
-    squares = xp.sum(xp.real(W) ** 2 + xp.imag(W) ** 2, axis=2)
-    return xp.mean(squares, axis=0)  # type: ignore[no-any-return]
+def _bin_powers(xp: Namespace, W: Array) -> Array:
+    """Return the mean power (n_sources, n_active) of the outputs of whitened bins."""
+    return xp.permute_dims(xp.sum(xp.real(W) ** 2 + xp.imag(W) ** 2, axis=2), (1, 0))  # type: ignore[no-any-return]
 
 
 def _random_models(data: Whitened, W: Array, n_components: int, seed: int) -> tuple[Array, Array]:
-    """Return templates and activations between a tenth and one, for outputs of their mean power."""
+    """Return templates and activations between a tenth and one, times the mean power of each bin."""
     xp = _backend.namespace(data.spectra)
     rng = np.random.default_rng(seed)
     n_freqs, _, _, n_frames = data.spectra.shape
@@ -250,7 +245,7 @@ def _random_models(data: Whitened, W: Array, n_components: int, seed: int) -> tu
     drawn = [rng.uniform(0.1, 1.0, (n_sources, n_freqs, n_components))]
     drawn.append(rng.uniform(0.1, 1.0, (n_sources, n_components, n_frames)))
     T, V = (xp.astype(_backend.asarray_like(part, data.spectra), data.spectra.dtype) for part in drawn)
-    return T * xp.astype(_row_powers(xp, W), T.dtype)[:, None, None], V
+    return T * xp.astype(_bin_powers(xp, W), T.dtype)[:, :, None], V
 
 
 def _given_models(data: Whitened, T: Array, V: Array) -> tuple[Array, Array]:
@@ -259,6 +254,7 @@ def _given_models(data: Whitened, T: Array, V: Array) -> tuple[Array, Array]:
     T = xp.take(T, active, axis=1) * data.scale**2
     rank = data.n_channels
     real = data.spectra.dtype
+    V = data.active_frames(V)
     return xp.astype(T[:rank, ...], real), xp.astype(V[:rank, ...], real)
 
 
@@ -267,26 +263,19 @@ def _minimise(
 ) -> Found:
     kernels, xp = kernels_for(data.spectra), _backend.namespace(data.spectra)
     T, V = models
-    powers = _row_powers(xp, W)
-    floor, ridge = _FLOOR * powers, ridges(data, W.shape[1], 1.0) / powers
     trace = Trace(report=report, constant=-2 * data.constant())
     logarithms = xp.sum(log_determinants(W))
     for iteration in range(n_iter + 1):
-        following, numerator, denominator, loss = kernels.low_rank_terms(data.spectra, W, T, V, floor)
-        if trace.ends(loss - 2 * logarithms + penalty(W, ridge)) or iteration == n_iter:
+        following, numerator, denominator, loss = kernels.low_rank_terms(data.spectra, W, T, V, data.ridge)
+        if trace.ends(loss - 2 * logarithms) or iteration == n_iter:
             break
         T = following
-        used = denominator > 0
-        one = xp.ones_like(denominator)
-        ratio = xp.where(used, numerator, one) / xp.where(used, denominator, one)
-        V = V * xp.astype(xp.sqrt(ratio), V.dtype)
-        covariances = kernels.low_rank_covariances(data.spectra, T, V, floor, ridge)
-        W, each = sweep(update, W, covariances)
+        V = V * xp.astype(xp.sqrt(numerator / denominator), V.dtype)
+        W, each = sweep(update, W, kernels.low_rank_covariances(data.spectra, T, V, data.ridge))
         # One number for all bins of a source: what it does to the terms of the objective cancels.
-        powers = _row_powers(xp, W)
+        powers = xp.mean(_bin_powers(xp, W), axis=1)
         roots = xp.sqrt(powers)
         W = W / xp.astype(roots, W.dtype)[None, :, None]
         T = T / xp.astype(powers, T.dtype)[:, None, None]
-        floor, ridge = floor / powers, ridge * powers
         logarithms = xp.sum(each) - W.shape[0] * xp.sum(xp.log(roots))
     return Found(demixing=W, losses=trace.losses(), templates=T, activations=V)
