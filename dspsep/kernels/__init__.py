@@ -145,6 +145,14 @@ class Kernels(Protocol):
         `demixing` is (n_freqs, n_sources, n_channels), complex and in double precision, here and below.
         """
 
+    def contrast_step(
+        self, spectra: Array, weights: Array, demixing: Array, ridge: float, steers: bool
+    ) -> tuple[Array, Array, Array]:
+        """Return matrices after a sweep with weighted covariances, log |det W| of each bin, and powers.
+
+        That is `weighted_covariances`, `steering_sweep` or `projection_sweep`, and `demixed_powers` at once.
+        """
+
     def bin_covariances(self, spectra: Array, demixing: Array, ridge: float) -> tuple[Array, Array]:
         """Return covariances weighted by 1 / r, r**2 being the powers of each bin alone, and means of r.
 

@@ -7,6 +7,7 @@ from dspsep._typing import Array, Namespace
 
 __all__ = [
     "bin_covariances",
+    "contrast_step",
     "demixed_powers",
     "low_rank_covariances",
     "low_rank_terms",
@@ -41,6 +42,15 @@ def demixed_powers(spectra: Array, demixing: Array, ridge: float) -> Array:
         powers = _powers(xp, spectra[part, ...], demixing[part, ...], ridge)
         total = total + xp.sum(powers, axis=0, dtype=xp.float64)
     return total
+
+
+def contrast_step(
+    spectra: Array, weights: Array, demixing: Array, ridge: float, steers: bool
+) -> tuple[Array, Array, Array]:
+    """See `dspsep.kernels.Kernels.contrast_step`."""
+    covariances = weighted_covariances(spectra, weights, ridge)
+    W, logarithms = (steering_sweep if steers else projection_sweep)(demixing, covariances)
+    return W, logarithms, demixed_powers(spectra, W, ridge)
 
 
 def bin_covariances(spectra: Array, demixing: Array, ridge: float) -> tuple[Array, Array]:

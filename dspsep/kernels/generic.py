@@ -7,6 +7,7 @@ from dspsep._typing import Array, Namespace
 from dspsep.kernels._composed import composed
 from dspsep.kernels._demixing import (
     bin_covariances,
+    contrast_step,
     demixed_powers,
     low_rank_covariances,
     low_rank_terms,
@@ -19,6 +20,7 @@ from dspsep.kernels._demixing import (
 __all__ = [
     "activation_terms",
     "bin_covariances",
+    "contrast_step",
     "coordinate_sweeps",
     "cross_spectra",
     "demixed_powers",

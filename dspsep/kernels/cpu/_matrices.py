@@ -1,4 +1,7 @@
-"""Matrices of a few channels, as parts of kernels: complex numbers of double precision, one matrix at a time."""
+"""Matrices of a few channels, as parts of kernels: complex numbers of double precision, one matrix at a time.
+
+Complex numbers are multiplied by reciprocals of real ones: numba divides them as if both were complex.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def inverse(W: Array, A: Array, work: Array) -> float:
                 work[i, j], work[best, j] = work[best, j], work[i, j]
                 A[i, j], A[best, j] = A[best, j], A[i, j]
         logarithm += 0.5 * math.log(largest)
-        reciprocal = work[i, i].conjugate() / largest
+        reciprocal = work[i, i].conjugate() * (1 / largest)
         for j in range(n):
             work[i, j] *= reciprocal
             A[i, j] *= reciprocal
@@ -70,19 +73,19 @@ def pseudoinverse(W: Array, A: Array, work: Array) -> float:
             total = work[k, j]
             for i in range(j):
                 total -= work[k, i] * work[j, i].conjugate()
-            work[k, j] = total / root
+            work[k, j] = total * (1 / root)
     # Rows of W solved for both factors: columns of A, conjugated.
     for c in range(n_channels):
         for k in range(n_sources):
             total = W[k, c]
             for i in range(k):
                 total -= work[k, i] * A[c, i]
-            A[c, k] = total / work[k, k].real
+            A[c, k] = total * (1 / work[k, k].real)
         for k in range(n_sources - 1, -1, -1):
             total = A[c, k]
             for i in range(k + 1, n_sources):
                 total -= work[i, k].conjugate() * A[c, i]
-            A[c, k] = total / work[k, k].real
+            A[c, k] = total * (1 / work[k, k].real)
         for k in range(n_sources):
             A[c, k] = A[c, k].conjugate()
     return logarithm
@@ -98,11 +101,12 @@ def hermitian_solve(V: Array, a: Array, u: Array, work: Array) -> float:
             pivot -= (work[j, i].real ** 2 + work[j, i].imag ** 2) * work[i, i].real
         pivot = max(pivot, ROUNDING * V[j, j].real)
         work[j, j] = pivot
+        per_pivot = 1 / pivot
         for k in range(j + 1, n):
             total = V[k, j]
             for i in range(j):
                 total -= work[k, i] * work[j, i].conjugate() * work[i, i].real
-            work[k, j] = total / pivot
+            work[k, j] = total * per_pivot
     energy = 0.0
     for k in range(n):
         total = a[k]
@@ -111,7 +115,7 @@ def hermitian_solve(V: Array, a: Array, u: Array, work: Array) -> float:
         u[k] = total
         energy += (total.real**2 + total.imag**2) / work[k, k].real
     for k in range(n - 1, -1, -1):
-        total = u[k] / work[k, k].real
+        total = u[k] * (1 / work[k, k].real)
         for i in range(k + 1, n):
             total -= work[i, k].conjugate() * u[i]
         u[k] = total
@@ -125,12 +129,12 @@ def pair_step(G: Array, other: Array, h: Array) -> None:
     They have h^H G h = 1 and h^H other h = 1 respectively.
     """
     root = math.sqrt(other[0, 0].real)
-    lower = other[1, 0] / root
+    lower = other[1, 0] * (1 / root)
     left = other[1, 1].real - (lower.real**2 + lower.imag**2)
     # Of vectors that are nearly one and the same, what tells them apart is no less than rounding.
     last = math.sqrt(max(left, ROUNDING * other[1, 1].real))
     # What makes the other matrix one: [[1 / root, 0], [-lower / (root last), 1 / last]].
-    first, across, second = 1 / root, -lower / (root * last), 1 / last
+    first, across, second = 1 / root, -lower * (1 / (root * last)), 1 / last
     p = G[0, 0].real * first * first
     q = first * (G[0, 0].real * across.conjugate() + G[0, 1] * second)
     r = (
@@ -148,8 +152,9 @@ def pair_step(G: Array, other: Array, h: Array) -> None:
     if size == 0:
         x, y, size = 1 + 0j, 0j, 1.0
     value = math.sqrt((p + r) / 2 + split)
-    x, y = x / size, y / size
-    h[0, 0] = (first * x + across.conjugate() * y) / value
-    h[0, 1] = second * y / value
+    x, y = x * (1 / size), y * (1 / size)
+    per_value = 1 / value
+    h[0, 0] = (first * x + across.conjugate() * y) * per_value
+    h[0, 1] = second * y * per_value
     h[1, 0] = -first * y.conjugate() + across.conjugate() * x.conjugate()
     h[1, 1] = second * x.conjugate()

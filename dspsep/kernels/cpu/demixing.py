@@ -18,6 +18,7 @@ from dspsep.kernels.cpu.factors import scalar_logarithm
 
 __all__ = [
     "bin_covariances",
+    "contrast_step",
     "demixed_powers",
     "low_rank_covariances",
     "low_rank_terms",
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 # Bins of a job, and frames of a piece.
-_BINS = 64
+_BINS = 256
 _FRAMES = 512
 
 
@@ -55,8 +56,30 @@ def demixed_powers(spectra: Array, demixing: Array, ridge: float) -> Array:
     powers = np.zeros((len(parts), demixing.shape[1], n_frames), spectra.dtype)
     jobs = [(spectra[part], demixing[part], power) for part, power in zip(parts, powers, strict=True)]
     _parallel.run(_powers, jobs)
-    noise = ridge * np.sum(demixing.real**2 + demixing.imag**2, axis=(0, 2))
-    total: Array = powers.sum(axis=0, dtype=np.float64) + noise[:, None]
+    return _with_noise(powers, demixing, ridge)
+
+
+def contrast_step(
+    spectra: Array, weights: Array, demixing: Array, ridge: float, steers: bool
+) -> tuple[Array, Array, Array]:
+    """See `dspsep.kernels.Kernels.contrast_step`."""
+    spectra, weights = readonly(spectra), readonly(weights.astype(spectra.dtype, copy=False))
+    n_freqs, _, _, n_frames = spectra.shape
+    result = np.array(demixing, np.complex128, order="C")
+    logarithms, parts = np.empty(n_freqs), _blocks(n_freqs)
+    powers = np.zeros((len(parts), demixing.shape[1], n_frames), spectra.dtype)
+    jobs = [
+        (spectra[part], weights, ridge, steers, result[part], logarithms[part], power)
+        for part, power in zip(parts, powers, strict=True)
+    ]
+    _parallel.run(_step, jobs)
+    return result, logarithms, _with_noise(powers, result, ridge)
+
+
+def _with_noise(powers: Array, demixing: Array, ridge: float) -> Array:
+    """Add the powers of jobs up, in their order, and what noise adds to them."""
+    squares = demixing.view(np.float64) ** 2
+    total: Array = powers.sum(axis=0, dtype=np.float64) + ridge * squares.sum(axis=(0, 2))[:, None]
     return total
 
 
@@ -106,12 +129,12 @@ def low_rank_terms(
 
 def projection_sweep(demixing: Array, covariances: Array) -> tuple[Array, Array]:
     """See `dspsep.kernels.Kernels.projection_sweep`."""
-    return _swept(_project, demixing, covariances)
+    return _swept(_sweep, demixing, covariances, False)
 
 
 def steering_sweep(demixing: Array, covariances: Array) -> tuple[Array, Array]:
     """See `dspsep.kernels.Kernels.steering_sweep`."""
-    return _swept(_steer, demixing, covariances)
+    return _swept(_sweep, demixing, covariances, True)
 
 
 def pair_projection(demixing: Array, covariances: Array, first: int, second: int) -> tuple[Array, Array]:
@@ -119,42 +142,49 @@ def pair_projection(demixing: Array, covariances: Array, first: int, second: int
     return _swept(_project_pair, demixing, covariances, first, second)
 
 
-def _swept(sweep: object, demixing: Array, covariances: Array, *rows: int) -> tuple[Array, Array]:
+def _swept(sweep: object, demixing: Array, covariances: Array, *options: int) -> tuple[Array, Array]:
     result = np.array(demixing, np.complex128, order="C")
     logarithms = np.empty(len(result))
     covariances = readonly(covariances)
     parts = _blocks(len(result))
-    _parallel.run(sweep, [(covariances[part], *rows, result[part], logarithms[part]) for part in parts])
+    _parallel.run(sweep, [(covariances[part], *options, result[part], logarithms[part]) for part in parts])
     return result, logarithms
 
 
 @inlined
-def _accumulate(x: Array, weights: Array, products: Array, total: Array) -> None:
+def _accumulate(x: Array, weights: Array, total: Array) -> None:
     """Add the weighted sums of products of channels x (n_channels, 2, n_frames) to lower triangles."""
     n_channels, _, n_frames = x.shape
+    n_sources = weights.shape[0]
     zero = x.dtype.type(0)
-    # Pieces of rows are runs of memory to the compiler, and loops that begin at 0 become vectors.
+    # Pieces of rows are runs of memory to the compiler, and loops that begin at 0 become vectors. Two sources at
+    # a time share their products, which stay in registers.
     for start in range(0, n_frames, _FRAMES):
         stop = min(start + _FRAMES, n_frames)
-        n = stop - start
-        product, turned = products[0, :n], products[1, :n]
         for a in range(n_channels):
             left, left_turned = x[a, 0, start:stop], x[a, 1, start:stop]
             for b in range(a + 1):
                 right, right_turned = x[b, 0, start:stop], x[b, 1, start:stop]
-                for t in range(n):
-                    product[t] = left[t] * right[t] + left_turned[t] * right_turned[t]
-                for t in range(n):
-                    turned[t] = left_turned[t] * right[t] - left[t] * right_turned[t]
-                for k in range(weights.shape[0]):
-                    weight = weights[k, start:stop]
-                    real, imaginary = zero, zero
-                    for t in range(n):
-                        real += weight[t] * product[t]
-                    if a != b:
-                        for t in range(n):
-                            imaginary += weight[t] * turned[t]
+                for k in range(0, n_sources, 2):
+                    other = min(k + 1, n_sources - 1)
+                    weight, second = weights[k, start:stop], weights[other, start:stop]
+                    real, imaginary, real_second, imaginary_second = zero, zero, zero, zero
+                    if a == b:
+                        for t in range(weight.size):
+                            product = left[t] * left[t] + left_turned[t] * left_turned[t]
+                            real += weight[t] * product
+                            real_second += second[t] * product
+                    else:
+                        for t in range(weight.size):
+                            product = left[t] * right[t] + left_turned[t] * right_turned[t]
+                            turned = left_turned[t] * right[t] - left[t] * right_turned[t]
+                            real += weight[t] * product
+                            imaginary += weight[t] * turned
+                            real_second += second[t] * product
+                            imaginary_second += second[t] * turned
                     total[k, a, b] += complex(real, imaginary)
+                    if other > k:
+                        total[other, a, b] += complex(real_second, imaginary_second)
 
 
 @inlined
@@ -170,9 +200,11 @@ def _finish(weights: Array, ridge: float, total: Array) -> None:
                 part += piece[t]
             noise += part
         noise *= ridge / n_frames
+        # Complex numbers are divided by real ones as if these were complex; products are quicker.
+        per_frame = 1 / n_frames
         for a in range(total.shape[1]):
             for b in range(a + 1):
-                mean = total[k, a, b] / n_frames
+                mean = total[k, a, b] * per_frame
                 total[k, a, b] = mean
                 total[k, b, a] = mean.conjugate()
             total[k, a, a] += noise
@@ -189,33 +221,45 @@ def _noise(row: Array, ridge: float) -> float:
 
 @kernel
 def _covariances(spectra: Array, weights: Array, ridge: float, covariances: Array) -> None:
-    products = np.empty((2, _FRAMES), spectra.dtype)
     for f in range(spectra.shape[0]):
         covariances[f] = 0
-        _accumulate(spectra[f], weights, products, covariances[f])
+        _accumulate(spectra[f], weights, covariances[f])
         _finish(weights, ridge, covariances[f])
 
 
 @inlined
 def _power(x: Array, row: Array, y: Array, power: Array) -> None:
-    """Write |y|**2 of y = row x, for channels x (n_channels, 2, n_frames)."""
-    n = x.shape[2]
+    """Write |y|**2 of y = row x, for channels x (n_channels, 2, n_frames): two channels at a time."""
+    n_channels, _, n = x.shape
     real_of = x.dtype.type
-    zero = real_of(0)
     y_real, y_imaginary = y[0], y[1]
-    for t in range(n):
-        y_real[t] = zero
-    for t in range(n):
-        y_imaginary[t] = zero
-    for c in range(x.shape[0]):
+    for c in range(0, n_channels, 2):
+        other = min(c + 1, n_channels - 1)
         a, b = real_of(row[c].real), real_of(row[c].imag)
-        real, imaginary = x[c, 0], x[c, 1]
-        for t in range(n):
-            y_real[t] += a * real[t] - b * imaginary[t]
-        for t in range(n):
-            y_imaginary[t] += a * imaginary[t] + b * real[t]
-    for t in range(n):
-        power[t] = y_real[t] * y_real[t] + y_imaginary[t] * y_imaginary[t]
+        d, e = real_of(row[other].real), real_of(row[other].imag)
+        if other == c:
+            d, e = real_of(0), real_of(0)
+        real, imaginary, second, second_imaginary = x[c, 0], x[c, 1], x[other, 0], x[other, 1]
+        if n_channels <= 2:
+            for t in range(n):
+                u = a * real[t] - b * imaginary[t] + d * second[t] - e * second_imaginary[t]
+                v = a * imaginary[t] + b * real[t] + d * second_imaginary[t] + e * second[t]
+                power[t] = u * u + v * v
+        elif c == 0:
+            for t in range(n):
+                y_real[t] = a * real[t] - b * imaginary[t] + d * second[t] - e * second_imaginary[t]
+            for t in range(n):
+                y_imaginary[t] = a * imaginary[t] + b * real[t] + d * second_imaginary[t] + e * second[t]
+        elif c + 2 < n_channels:
+            for t in range(n):
+                y_real[t] += a * real[t] - b * imaginary[t] + d * second[t] - e * second_imaginary[t]
+            for t in range(n):
+                y_imaginary[t] += a * imaginary[t] + b * real[t] + d * second_imaginary[t] + e * second[t]
+        else:
+            for t in range(n):
+                u = y_real[t] + a * real[t] - b * imaginary[t] + d * second[t] - e * second_imaginary[t]
+                v = y_imaginary[t] + a * imaginary[t] + b * real[t] + d * second_imaginary[t] + e * second[t]
+                power[t] = u * u + v * v
 
 
 @kernel
@@ -235,7 +279,7 @@ def _own_covariances(
     spectra: Array, demixing: Array, ridge: float, covariances: Array, norms: Array
 ) -> None:
     n_frames, n_sources = spectra.shape[3], demixing.shape[1]
-    y, products = np.empty((2, n_frames), spectra.dtype), np.empty((2, _FRAMES), spectra.dtype)
+    y = np.empty((2, n_frames), spectra.dtype)
     weights = np.empty((n_sources, n_frames), spectra.dtype)
     one, zero = spectra.dtype.type(1), spectra.dtype.type(0)
     for f in range(spectra.shape[0]):
@@ -256,20 +300,26 @@ def _own_covariances(
             for t in range(n_frames):
                 weight[t] = one / weight[t]
         covariances[f] = 0
-        _accumulate(spectra[f], weights, products, covariances[f])
+        _accumulate(spectra[f], weights, covariances[f])
         _finish(weights, ridge, covariances[f])
 
 
 @inlined
 def _model(template: Array, activations: Array, model: Array) -> None:
-    """Write template @ activations."""
-    zero = model.dtype.type(0)
-    for t in range(model.size):
-        model[t] = zero
-    for k in range(template.size):
-        level, activation = template[k], activations[k]
-        for t in range(model.size):
-            model[t] += level * activation[t]
+    """Write template @ activations: two components at a time."""
+    n_components = template.size
+    for k in range(0, n_components, 2):
+        other = min(k + 1, n_components - 1)
+        level, second = template[k], template[other]
+        if other == k:
+            second = model.dtype.type(0)
+        activation, next_activation = activations[k], activations[other]
+        if k == 0:
+            for t in range(model.size):
+                model[t] = level * activation[t] + second * next_activation[t]
+        else:
+            for t in range(model.size):
+                model[t] += level * activation[t] + second * next_activation[t]
 
 
 @kernel
@@ -277,7 +327,6 @@ def _model_covariances(
     spectra: Array, templates: Array, activations: Array, ridge: float, covariances: Array
 ) -> None:
     n_frames, n_sources = spectra.shape[3], activations.shape[0]
-    products = np.empty((2, _FRAMES), spectra.dtype)
     weights = np.empty((n_sources, n_frames), spectra.dtype)
     one = spectra.dtype.type(1)
     for f in range(spectra.shape[0]):
@@ -287,7 +336,7 @@ def _model_covariances(
             for t in range(n_frames):
                 weight[t] = one / weight[t]
         covariances[f] = 0
-        _accumulate(spectra[f], weights, products, covariances[f])
+        _accumulate(spectra[f], weights, covariances[f])
         _finish(weights, ridge, covariances[f])
 
 
@@ -315,9 +364,9 @@ def _ratios(power: Array, template: Array, activations: Array, weighted: Array, 
     one = power.dtype.type(1)
     _model(template, activations, plain)
     for t in range(power.size):
-        plain[t] = one / plain[t]
-    for t in range(power.size):
-        weighted[t] = power[t] * plain[t] * plain[t]
+        inverse_model = one / plain[t]
+        plain[t] = inverse_model
+        weighted[t] = power[t] * inverse_model * inverse_model
 
 
 @kernel
@@ -343,7 +392,6 @@ def _model_terms(
                 above, below = zero, zero
                 for t in range(n_frames):
                     above += activation[t] * weighted[t]
-                for t in range(n_frames):
                     below += activation[t] * plain[t]
                 if below > zero:
                     template[k] *= np.sqrt(above / below)
@@ -352,80 +400,111 @@ def _model_terms(
                 level, above_sum, below_sum = template[k], sums[0, s, k], sums[1, s, k]
                 for t in range(n_frames):
                     above_sum[t] += level * weighted[t]
-                for t in range(n_frames):
                     below_sum[t] += level * plain[t]
 
 
-@kernel
-def _project(covariances: Array, demixing: Array, logarithms: Array) -> None:
-    n_sources, n_channels = demixing.shape[1], demixing.shape[2]
+@inlined
+def _project_bin(V: Array, W: Array, A: Array, w: Array, work: Array) -> float:
+    """Project each row of W (n_sources, n_channels) in turn, and return log |det W|."""
+    n_sources, n_channels = W.shape
     square = n_sources == n_channels
+    logarithm = inverse(W, A, work) if square else pseudoinverse(W, A, work)
+    for k in range(n_sources):
+        gain = math.sqrt(hermitian_solve(V[k], A[:, k], w, work))
+        per_gain = 1 / gain
+        for c in range(n_channels):
+            W[k, c] = w[c].conjugate() * per_gain
+        if not square:
+            logarithm = pseudoinverse(W, A, work)
+            continue
+        logarithm += math.log(gain)
+        # The inverse of what differs in one row; the new row times the old column is the gain.
+        for j in range(n_sources):
+            if j != k:
+                share = 0j
+                for c in range(n_channels):
+                    share += W[k, c] * A[c, j]
+                share *= per_gain
+                for c in range(n_channels):
+                    A[c, j] -= share * A[c, k]
+        for c in range(n_channels):
+            A[c, k] *= per_gain
+    return logarithm
+
+
+@inlined
+def _steer_bin(V: Array, W: Array, A: Array, image: Array, work: Array) -> float:
+    """Steer along each row of W (n_sources, n_sources) in turn, and return log |det W|."""
+    n = W.shape[0]
+    logarithm = inverse(W, A, work)
+    step = A[0]
+    for s in range(n):
+        size = 0.0
+        for c in range(n):
+            size += W[s, c].real ** 2 + W[s, c].imag ** 2
+        for k in range(n):
+            # V w of the source that steers, then its products with both rows.
+            across, own, trace = 0j, 0.0, 0.0
+            for a in range(n):
+                trace += V[k, a, a].real
+                image[a] = 0
+                for b in range(n):
+                    image[a] += V[k, a, b] * W[s, b].conjugate()
+                across += W[k, a] * image[a]
+                own += (W[s, a] * image[a]).real
+            if own <= 0:  # by rounding alone
+                own = ROUNDING * trace * size
+            if k == s:
+                root = math.sqrt(own)
+                step[k] = 1 - 1 / root
+                logarithm -= math.log(root)
+            else:
+                step[k] = across * (1 / own)
+        for k in range(n):
+            if k != s:
+                for c in range(n):
+                    W[k, c] -= step[k] * W[s, c]
+        for c in range(n):
+            W[s, c] -= step[s] * W[s, c]
+    return logarithm
+
+
+@kernel
+def _sweep(covariances: Array, steers: bool, demixing: Array, logarithms: Array) -> None:
+    n_sources, n_channels = demixing.shape[1], demixing.shape[2]
     A, work = np.empty((n_channels, n_sources), np.complex128), np.empty((n_channels, n_channels), np.complex128)
     w = np.empty(n_channels, np.complex128)
     for f in range(demixing.shape[0]):
-        W = demixing[f]
-        logarithm = inverse(W, A, work) if square else pseudoinverse(W, A, work)
-        for k in range(n_sources):
-            energy = hermitian_solve(covariances[f, k], A[:, k], w, work)
-            gain = math.sqrt(energy)
-            for c in range(n_channels):
-                w[c] /= gain
-                W[k, c] = w[c].conjugate()
-            if not square:
-                logarithm = pseudoinverse(W, A, work)
-                continue
-            logarithm += math.log(gain)
-            # The inverse of what differs in one row; the new row times the old column is the gain.
-            for j in range(n_sources):
-                if j != k:
-                    share = 0j
-                    for c in range(n_channels):
-                        share += W[k, c] * A[c, j]
-                    share /= gain
-                    for c in range(n_channels):
-                        A[c, j] -= share * A[c, k]
-            for c in range(n_channels):
-                A[c, k] /= gain
-        logarithms[f] = logarithm
+        if steers:
+            logarithms[f] = _steer_bin(covariances[f], demixing[f], A, w, work)
+        else:
+            logarithms[f] = _project_bin(covariances[f], demixing[f], A, w, work)
 
 
 @kernel
-def _steer(covariances: Array, demixing: Array, logarithms: Array) -> None:
+def _step(
+    spectra: Array, weights: Array, ridge: float, steers: bool, demixing: Array, logarithms: Array,
+    powers: Array,
+) -> None:  # fmt: skip
     n_sources, n_channels = demixing.shape[1], demixing.shape[2]
+    n_frames = spectra.shape[3]
+    V = np.empty((n_sources, n_channels, n_channels), np.complex128)
     A, work = np.empty((n_channels, n_sources), np.complex128), np.empty((n_channels, n_channels), np.complex128)
-    image, step = np.empty(n_channels, np.complex128), np.empty(n_sources, np.complex128)
-    for f in range(demixing.shape[0]):
-        W = demixing[f]
-        logarithm = inverse(W, A, work)
-        for s in range(n_sources):
-            size = 0.0
-            for c in range(n_channels):
-                size += W[s, c].real ** 2 + W[s, c].imag ** 2
-            for k in range(n_sources):
-                # V w of the source that steers, then its products with both rows.
-                across, own, trace = 0j, 0.0, 0.0
-                for a in range(n_channels):
-                    trace += covariances[f, k, a, a].real
-                    image[a] = 0
-                    for b in range(n_channels):
-                        image[a] += covariances[f, k, a, b] * W[s, b].conjugate()
-                    across += W[k, a] * image[a]
-                    own += (W[s, a] * image[a]).real
-                if own <= 0:  # by rounding alone
-                    own = ROUNDING * trace * size
-                if k == s:
-                    root = math.sqrt(own)
-                    step[k] = 1 - 1 / root
-                    logarithm -= math.log(root)
-                else:
-                    step[k] = across / own
-            for k in range(n_sources):
-                if k != s:
-                    for c in range(n_channels):
-                        W[k, c] -= step[k] * W[s, c]
-            for c in range(n_channels):
-                W[s, c] -= step[s] * W[s, c]
-        logarithms[f] = logarithm
+    w = np.empty(n_channels, np.complex128)
+    y, power = np.empty((2, n_frames), spectra.dtype), np.empty(n_frames, spectra.dtype)
+    for f in range(spectra.shape[0]):
+        V[:] = 0
+        _accumulate(spectra[f], weights, V)
+        _finish(weights, ridge, V)
+        if steers:
+            logarithms[f] = _steer_bin(V, demixing[f], A, w, work)
+        else:
+            logarithms[f] = _project_bin(V, demixing[f], A, w, work)
+        for k in range(n_sources):
+            _power(spectra[f], demixing[f, k], y, power)
+            total = powers[k]
+            for t in range(n_frames):
+                total[t] += power[t]
 
 
 @kernel

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dspsep.kernels.cpu.demixing import (
     bin_covariances,
+    contrast_step,
     demixed_powers,
     low_rank_covariances,
     low_rank_terms,
@@ -32,6 +33,7 @@ from dspsep.kernels.simd.transforms import istft, stft
 __all__ = [
     "activation_terms",
     "bin_covariances",
+    "contrast_step",
     "coordinate_sweeps",
     "cross_spectra",
     "demixed_powers",

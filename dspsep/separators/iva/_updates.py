@@ -139,8 +139,8 @@ def minimise_contrast(
                 weights = _weights(contrast, kernels.demixed_powers(x, rows, ridge), n_freqs)
                 covariances = kernels.weighted_covariances(x, weights, ridge)
                 W, logarithms = kernels.pair_projection(W, covariances, *pair)
+            energies = kernels.demixed_powers(x, W, ridge)
         else:
             weights = _weights(contrast, energies, n_freqs)
-            W, logarithms = sweep(update, W, kernels.weighted_covariances(x, weights, ridge))
-        energies = kernels.demixed_powers(x, W, ridge)
+            W, logarithms, energies = kernels.contrast_step(x, weights, W, ridge, update == "iss")
     return Found(demixing=W, losses=trace.losses())

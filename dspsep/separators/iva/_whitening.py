@@ -221,9 +221,10 @@ def _covariances(xp: Namespace, X: Array) -> tuple[Array, Array]:
     parts = []
     energies: Array = xp.zeros(X.shape[2], dtype=xp.float64, device=X.device)
     for start in range(0, X.shape[1], _BINS):
-        x = xp.permute_dims(X[:, start : start + _BINS, :], (1, 0, 2))
-        x = xp.astype(x, xp.complex128)
-        energies = energies + xp.sum(xp.real(x) ** 2 + xp.imag(x) ** 2, axis=(0, 1))
+        x = X[:, start : start + _BINS, :]
+        squares = xp.real(x) ** 2 + xp.imag(x) ** 2
+        energies = energies + xp.sum(xp.sum(squares, axis=0), axis=0, dtype=xp.float64)
+        x = xp.astype(xp.permute_dims(x, (1, 0, 2)), xp.complex128)
         parts.append(x @ xp.conj(xp.matrix_transpose(x)) / X.shape[2])
     return xp.concat(parts, axis=0), energies
 
@@ -252,13 +253,13 @@ def _independent(covariances: Array, most: int) -> tuple[int, ...]:
 def _whitened(xp: Namespace, X: Array, inverse: Array, active: tuple[int, ...]) -> Array:
     real = xp.float32 if X.dtype == xp.complex64 else xp.float64
     shape = (len(active), X.shape[0], 2, X.shape[2])
+    inverse = xp.astype(inverse, X.dtype)
     spectra: Array = xp.empty(shape, dtype=real, device=X.device)
     for place, start, stop in _runs(active):
         for first in range(start, stop, _BINS):
             last = min(first + _BINS, stop)
             to = slice(place + first - start, place + last - start)
-            x = xp.astype(xp.permute_dims(X[:, first:last, :], (1, 0, 2)), xp.complex128)
-            x = inverse[to, :, :] @ x
+            x = inverse[to, :, :] @ xp.permute_dims(X[:, first:last, :], (1, 0, 2))
             spectra[to, :, 0, :] = xp.astype(xp.real(x), real)
             spectra[to, :, 1, :] = xp.astype(xp.imag(x), real)
     return spectra
