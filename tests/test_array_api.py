@@ -7,15 +7,19 @@ import pytest
 
 import dspsep
 from dspsep import (
+    FDICA,
     FT2D,
     HPSS,
+    ILRMA,
     NMF,
     NMFD,
     RPCA,
     STFT,
+    AuxIVA,
     BackendError,
     InputError,
     OnlineNMF,
+    OverIVA,
     Pipeline,
     Regroup,
     SemiSupervisedNMF,
@@ -203,6 +207,30 @@ def test_low_rank_and_peaks(separator, most, exits):
     sources = separator.separate(on_device(audio), 8000)
     # The peak; then numbers of each iteration that decide how to go on: no arrays.
     assert exits() <= most(len(getattr(expected.model, "residuals", ())))
+    for name in sources:
+        check_near(sources[name], expected[name], 1e-7)
+
+
+DEMIXING = [
+    AuxIVA(stft=SMALL, n_iter=4),
+    AuxIVA(stft=SMALL, n_iter=3, update="ip2", contrast="gauss"),
+    AuxIVA(stft=SMALL, n_iter=3, update="iss"),
+    OverIVA(stft=SMALL, n_iter=3),
+    ILRMA(stft=SMALL, n_iter=3, n_starts=2),
+    FDICA(stft=SMALL, n_iter=3),
+    FDICA(stft=SMALL, n_iter=3, permutation="score"),
+]
+
+
+@pytest.mark.parametrize("separator", DEMIXING, ids=lambda s: type(s).__name__)
+def test_demixing(separator, exits):
+    audio = noise(1500, "float64", 3) * (
+        1 + np.sin(np.arange(1500) / 90)[None] * np.array([[1], [-1], [0.3]])
+    )
+    expected = separator.separate(audio, 8000)
+    sources = separator.separate(on_device(audio), 8000)
+    # The peak; covariances of few channels and what depends on them; losses; for the order, that of each bin.
+    assert exits() <= 24 + (2 * SMALL.n_freqs if isinstance(separator, FDICA) else 0)
     for name in sources:
         check_near(sources[name], expected[name], 1e-7)
 

@@ -180,12 +180,12 @@ def _powers(xp: Namespace, spectra: Array, demixing: Array, ridge: float) -> Arr
     a, b = (xp.astype(part(demixing), spectra.dtype) for part in (xp.real, xp.imag))
     real, imaginary = spectra[:, :, 0, :], spectra[:, :, 1, :]
     noise = ridge * xp.sum(a * a + b * b, axis=2, keepdims=True)
-    powers: Array = (a @ real - b @ imaginary) ** 2 + (a @ imaginary + b @ real) ** 2
-    return powers + noise
+    powers: Array = noise + (a @ real - b @ imaginary) ** 2 + (a @ imaginary + b @ real) ** 2
+    return powers
 
 
 def _means(xp: Namespace, spectra: Array, weights: Array, ridge: float) -> Array:
-    """Return means over frames of weighted x x^H and noise, for weights (n_freqs or 1, n_sources, n_frames)."""
+    """Return weighted means over frames of x x^H and noise; weights (n_freqs or 1, n_sources, n_frames)."""
     real, imaginary = spectra[:, None, :, 0, :], spectra[:, None, :, 1, :]
     noise = ridge * xp.mean(xp.astype(weights, xp.float64), axis=-1)
     weights = weights[:, :, None, :]

@@ -13,6 +13,10 @@ from dspsep.separators.hpss.cascaded import CascadedHPSS
 from dspsep.separators.hpss.iterative import IterativeHPSS
 from dspsep.separators.hpss.median import HPSS
 from dspsep.separators.hpss.two_stage import TwoStageHPSS
+from dspsep.separators.iva.auxiva import AuxIVA
+from dspsep.separators.iva.fdica import FDICA
+from dspsep.separators.iva.ilrma import ILRMA
+from dspsep.separators.iva.overiva import OverIVA
 from dspsep.separators.lowrank.ft2d import FT2D
 from dspsep.separators.lowrank.rpca import RPCA
 from dspsep.separators.nmf.blind import NMF
@@ -27,6 +31,8 @@ from dspsep.stft import STFT
 from dspsep.testing import contract
 
 _SMALL = STFT(512)
+
+_DEMIXING = {"channels": (2,), "scale_tolerance": 1e-4, "precision_snr": 40}
 
 SEPARATORS = {
     "hpss": (HPSS(), {}),
@@ -132,6 +138,14 @@ SEPARATORS = {
         FT2D(stft=STFT(510, 170, "blackman"), peaks="threshold", neighbourhood=(3, 9), cutoff_hertz=None),
         {"precision_snr": 40},
     ),
+    "auxiva": (AuxIVA(stft=_SMALL, n_iter=3), _DEMIXING),
+    "auxiva-gauss-steering": (
+        AuxIVA(stft=STFT(510, 170, "blackman"), update="iss", contrast="gauss", n_iter=3, n_sources=2),
+        _DEMIXING,
+    ),
+    "overiva": (OverIVA(stft=_SMALL, n_iter=3), _DEMIXING),
+    "ilrma": (ILRMA(stft=_SMALL, n_iter=3, n_starts=2, init=AuxIVA(stft=_SMALL, n_iter=2)), _DEMIXING),
+    "fdica": (FDICA(stft=_SMALL, n_iter=3), _DEMIXING),
     "mixture": (MixtureAsEstimate(), {}),
     "mixture-of-three": (MixtureAsEstimate(source_names=("drums", "bass", "rest")), {}),
     "high-low-pass": (HighLowPass(), {}),

@@ -16,21 +16,30 @@ simd = pytest.importorskip("dspsep.kernels.simd")
 COMPILED = {"cpu": cpu, "simd": simd}
 NAMES = [
     "activation_terms",
+    "bin_covariances",
+    "contrast_step",
     "coordinate_sweeps",
     "cross_spectra",
+    "demixed_powers",
     "diffusion_step",
     "divergence_terms",
     "filter_spectra",
     "istft",
+    "low_rank_covariances",
+    "low_rank_terms",
     "median_of_frames",
     "median_over_frequency",
     "median_over_time",
+    "pair_projection",
     "product",
     "product_with_transposed",
+    "projection_sweep",
     "similar_frames",
     "soft_mask",
+    "steering_sweep",
     "stft",
     "template_terms",
+    "weighted_covariances",
 ]
 SNR = {"float32": 100.0, "float64": 250.0}
 
@@ -66,7 +75,26 @@ def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9
     n_components, n_freqs = 7, whole.shape[2]
     block = [rng.exponential(size=size) for size in ((n_components, n_freqs), (n_frames, n_components))]
     block = [whole[0] + 1e-3, *(array.astype(dtype) for array in block)]
+    split = np.stack([spectra.real, spectra.imag], axis=2).transpose(3, 0, 2, 1)
+    split = split + rng.standard_normal(split.shape).astype(dtype)  # never singular
+    n_sources = n_channels
+    weights = rng.exponential(size=(n_sources, n_frames)) + 0.1
+    demixing = rng.standard_normal((2, split.shape[0], n_sources, n_channels))
+    demixing = demixing[0] + 1j * demixing[1]
+    model = [rng.exponential(size=size) + 0.1 for size in ((split.shape[0], 3), (3, n_frames))]
+    model = [np.stack([part.astype(dtype)] * n_sources) for part in model]
+    covariances = generic.weighted_covariances(split, weights, 0.1)
+    pair = np.stack([covariances[:, 0], covariances[:, -1] + np.eye(n_channels)], axis=1)
     return {
+        "weighted_covariances": (split, weights, 0.1),
+        "demixed_powers": (split, demixing, 0.1),
+        "contrast_step": (split, weights, demixing, 0.1, False),
+        "bin_covariances": (split, demixing, 0.1),
+        "low_rank_covariances": (split, *model, 0.1),
+        "low_rank_terms": (split, demixing, *model, 0.1),
+        "projection_sweep": (demixing, covariances),
+        "steering_sweep": (demixing, covariances),
+        "pair_projection": (demixing, pair, 0, n_channels - 1),
         "product": (factor[:, :31].T, numerator),
         "product_with_transposed": (whole[0], rival[0, ::-1][:7] + 1),
         "activation_terms": (*block, 1e-6, 1.0),

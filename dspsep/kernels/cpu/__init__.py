@@ -6,8 +6,6 @@ from dspsep.kernels.cpu.demixing import (
     bin_covariances,
     contrast_step,
     demixed_powers,
-    low_rank_covariances,
-    low_rank_terms,
     pair_projection,
     projection_sweep,
     steering_sweep,
@@ -22,6 +20,7 @@ from dspsep.kernels.cpu.factors import (
     product_with_transposed,
     template_terms,
 )
+from dspsep.kernels.cpu.low_rank_demixing import low_rank_covariances, low_rank_terms
 from dspsep.kernels.cpu.masks import soft_mask
 from dspsep.kernels.cpu.medians import median_over_frequency, median_over_time
 from dspsep.kernels.cpu.neighbours import median_of_frames

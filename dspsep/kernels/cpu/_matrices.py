@@ -17,7 +17,7 @@ ROUNDING = 2.0**-50
 
 
 @inlined
-def inverse(W: Array, A: Array, work: Array) -> float:
+def inverse(W: Array, A: Array, work: Array) -> float:  # noqa: C901 - loops over a few channels
     """Write the inverse of W to A, and return log |det W|: Gauss and Jordan's, with rows exchanged."""
     n = W.shape[0]
     for i in range(n):
@@ -51,7 +51,7 @@ def inverse(W: Array, A: Array, work: Array) -> float:
 
 
 @inlined
-def pseudoinverse(W: Array, A: Array, work: Array) -> float:
+def pseudoinverse(W: Array, A: Array, work: Array) -> float:  # noqa: C901, PLR0912 - loops over a few channels
     """Write W^H (W W^H)^-1 to A (n_channels, n_sources), and return half of log det (W W^H)."""
     n_sources, n_channels = W.shape
     for k in range(n_sources):

@@ -12,8 +12,6 @@ from dspsep.kernels.cpu.demixing import (
     bin_covariances,
     contrast_step,
     demixed_powers,
-    low_rank_covariances,
-    low_rank_terms,
     pair_projection,
     projection_sweep,
     steering_sweep,
@@ -21,6 +19,7 @@ from dspsep.kernels.cpu.demixing import (
 )
 from dspsep.kernels.cpu.diffusion import diffusion_step
 from dspsep.kernels.cpu.factors import coordinate_sweeps, divergence_terms
+from dspsep.kernels.cpu.low_rank_demixing import low_rank_covariances, low_rank_terms
 from dspsep.kernels.cpu.masks import soft_mask
 from dspsep.kernels.cpu.similarity import similar_frames
 from dspsep.kernels.cpu.spectra import cross_spectra, filter_spectra

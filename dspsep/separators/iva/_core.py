@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from dspsep import _audio, _backend, _checks
 from dspsep._typing import Array
@@ -80,6 +80,10 @@ class DemixingSeparator(Separator):
     def _learn(self, data: Whitened, W: Array, report: Report | None) -> Found:
         """Return what iterations make of W~, the matrices that they begin with."""
 
+    def _n_reports(self) -> int:
+        """Return how many iterations there are in all."""
+        return self.n_iter
+
     def fit(self, spectrogram: Spectrogram, *, callback: Callback | None = None) -> DemixingModel:
         """Learn demixing matrices from the spectrogram of a mixture.
 
@@ -111,8 +115,8 @@ class DemixingSeparator(Separator):
 
         def learn(data: Whitened, W: Array) -> Found:
             if self.init is not None:
-                W = self.init._learn(data, W, _reporter(callback, "init", self.init.n_iter)).demixing
-            return self._learn(data, W, _reporter(callback, "fit", self.n_iter))
+                W = self.init._learn(data, W, _reporter(callback, "init", self.init._n_reports())).demixing
+            return self._learn(data, W, _reporter(callback, "fit", self._n_reports()))
 
         found = demixed(X, n_sources, learn, stacklevel=5)
         return DemixingModel(
@@ -152,8 +156,8 @@ class DemixingSeparator(Separator):
         -----
         DspsepWarning
             ``W_RANK`` if the channels hold fewer independent signals than there are sources: the last ones
-            are silent then. ``W_TOO_SHORT`` if there are fewer than two frames for each channel: one source is
-            the mixture then, and the others are silent.
+            are silent then. ``W_TOO_SHORT`` if there are fewer than two frames for each channel: one source
+            is the mixture then, and the others are silent.
         """
         rate = _checks.sample_rate(sample_rate)
         audio = _audio.mixture_of(mixture, min_channels=self.min_channels)
@@ -175,7 +179,9 @@ class DemixingSeparator(Separator):
             return n_sources
         if self.n_sources > n_channels:
             remedy = "Demixing tells at most as many sources apart as there are microphones."
-            raise InputError("n_sources", f"at most the number of channels, {n_channels}", self.n_sources, remedy)
+            raise InputError(
+                "n_sources", f"at most the number of channels, {n_channels}", self.n_sources, remedy
+            )
         if self.n_sources < n_channels and not self.has_background:
             remedy = "OverIVA takes more microphones than there are sources."
             raise InputError("n_sources", f"the number of channels, {n_channels}", self.n_sources, remedy)
@@ -203,7 +209,7 @@ class DemixingSeparator(Separator):
 def _reporter(callback: Callback | None, stage: str, n_iter: int) -> Report | None:
     if callback is None:
         return None
-    told = cast("Callback", callback)
+    told = callback
 
     def report(iteration: int, loss: float) -> bool:
         return bool(told(Progress(stage=stage, iteration=iteration, n_iterations=n_iter, loss=loss)))

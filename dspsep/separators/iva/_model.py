@@ -189,7 +189,9 @@ class DemixingModel(Model):
     def _outputs(self, mixture: Array, sample_rate: float, demixing: Array) -> Array:
         audio, rate = self._checked(mixture, sample_rate)
         spectrogram = self.stft._forward(audio.samples, rate, audio.mono)
-        outputs = [self._channel(spectrogram, self._output(spectrogram, demixing, k)) for k in range(len(self.names))]
+        outputs = [
+            self._channel(spectrogram, self._output(spectrogram, demixing, k)) for k in range(len(self.names))
+        ]
         xp = _backend.namespace(audio.samples)
         return audio.restore(xp.concat(outputs, axis=0))
 
@@ -205,9 +207,7 @@ class DemixingModel(Model):
         xp = _backend.namespace(spectra)
         return self.stft._inverse(spectrogram.with_values(xp.permute_dims(spectra, (0, 2, 1))), None)
 
-    def _images(
-        self, audio: Mixture, spectrogram: Spectrogram, report: Callback | None
-    ) -> dict[str, Array]:
+    def _images(self, audio: Mixture, spectrogram: Spectrogram, report: Callback | None) -> dict[str, Array]:
         """Return all images: one source and channel at a time is in the frequency domain."""
         xp = _backend.namespace(audio.samples)
         remainder, images, energies = audio.samples, [], []
@@ -219,7 +219,9 @@ class DemixingModel(Model):
             channels = []
             for c in range(self.n_channels):
                 gains = xp.astype(self.mixing[:, c, k], output.dtype)
-                channels.append(self._channel(spectrogram, kernels.filter_spectra(gains[None, None, :], output)))
+                channels.append(
+                    self._channel(spectrogram, kernels.filter_spectra(gains[None, None, :], output))
+                )
             image = xp.concat(channels, axis=0)
             remainder = remainder - image
             energies.append(xp.sum(image * image, dtype=xp.float64))
@@ -230,9 +232,7 @@ class DemixingModel(Model):
             # What rounding leaves is least beside the loudest.
             loudest = int(np.argmax(_backend.to_host(xp.stack(energies))))
             images[loudest] = images[loudest] + remainder
-        return {
-            name: audio.restore(image) for name, image in zip(self.source_names, images, strict=True)
-        }
+        return {name: audio.restore(image) for name, image in zip(self.source_names, images, strict=True)}
 
 
 def _check_matrices(name: str, values: Array, shape: tuple[int, int, int]) -> None:

@@ -14,8 +14,9 @@ along one output after the other (iterative source steering, ISS).
 
 What keeps all this from dividing by zero is one thing: spectra are taken as if there was white noise in their
 whitened channels, `ridge` of their power, of which expectations are known. An output has the power of what it
-makes of that noise added to its own, and every covariance that of the noise. So it is a part of the objective, which
-does not rise; it is the same for all scales and microphones; and no frame weighs more than rounding allows.
+makes of that noise added to its own, and every covariance that of the noise. So it is a part of the
+objective, which does not rise; it is the same for all scales and microphones; and no frame weighs more than
+rounding allows.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ CONTRASTS = ("laplace", "gauss")
 
 #: Called with the iterations that are done and the loss; True ends them.
 Report: TypeAlias = Callable[[int, float], bool | None]
+
 
 @dataclass(kw_only=True, eq=False)
 class Trace:
@@ -118,7 +120,7 @@ def _weights(contrast: str, energies: Array, n_freqs: int) -> Array:
     """Return the derivatives of G by the energy."""
     if contrast == "laplace":
         return 1 / _backend.namespace(energies).sqrt(energies)  # type: ignore[no-any-return]
-    return n_freqs / energies  # type: ignore[no-any-return]
+    return n_freqs / energies
 
 
 def minimise_contrast(

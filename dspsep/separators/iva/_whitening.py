@@ -5,9 +5,9 @@ All updates of demixing matrices commute with linear maps of the microphones: wh
 step by step. So work is done on x~, which has a covariance of one in every bin: then sums in single precision
 are well conditioned, and one number regularises all bins whatever microphones they come from.
 
-Bins with next to nothing in them are left out; their matrix stays the identity. So are silent frames, which say
-nothing of the sources, but whose likelihood has no bound. Where microphones hold less independent signals than
-there are of them (one is dead, or a copy), as many are kept as it takes.
+Bins with next to nothing in them are left out; their matrix stays the identity. So are silent frames, which
+say nothing of the sources, but whose likelihood has no bound. Where microphones hold less independent
+signals than there are of them (one is dead, or a copy), as many are kept as it takes.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _PART_OF_BINS = 0.1
 # What is added to the covariance that whitens, as a part of its mean eigenvalue: in single precision the
 # spectra themselves are rounded by some 1e-14 of their power.
 _LOADING = {"complex64": 2.0**-40, "complex128": 2.0**-46}
-# The power of the noise that is thought to be in whitened spectra, and of frames that count as silent: weights
-# that differ by more than that would leave nothing but rounding of the rest.
+# The power of the noise that is thought to be in whitened spectra, and of frames that count as silent:
+# weights that differ by more than that would leave nothing but rounding of the rest.
 _RIDGE = {"complex64": 2.0**-20, "complex128": 2.0**-32}
 
 
@@ -90,7 +90,7 @@ class Whitened:
         return xp.astype(kept, xp.complex128) @ self.factor  # type: ignore[no-any-return]
 
     def start(self, n_sources: int) -> Array:
-        """Return the W~ of the first so many of the kept microphones as they are, in the scale of the start."""
+        """Return the W~ of which so many of the kept microphones are the outputs, in the scale of the start."""
         xp = _backend.namespace(self.factor)
         return xp.asarray(self.factor[:, :n_sources, :] * self.scale, copy=True)  # type: ignore[no-any-return]
 
@@ -102,7 +102,7 @@ class Whitened:
         return self._spread(xp.matrix_transpose(solved))
 
     def mixing(self, demixing: Array) -> Array:
-        """Return the images of the sources that W~ makes, at all microphones: (n_freqs, n_channels, n_sources).
+        """Return the images of the outputs of W~ at all microphones: (n_freqs, n_channels, n_sources).
 
         These are the coefficients that predict the microphones best from the sources: with as many sources
         as microphones, the inverse of W.
@@ -124,7 +124,6 @@ class Whitened:
 
     def _spread(self, rows: Array) -> Array:
         """Return rows (n_active, n_sources, rank) as rows of all bins and microphones."""
-        xp = _backend.namespace(rows)
         n_channels = self.covariance.shape[1]
         if self.n_channels < n_channels:
             place = np.zeros((self.n_channels, n_channels), np.complex128)
@@ -146,7 +145,7 @@ class Whitened:
         return placed
 
     def of_all_bins(self, templates: Array) -> Array:
-        """Return templates (n_sources, n_freqs, n_components) for those of active bins: zero in silent ones."""
+        """Return templates of all bins for those of active ones: zero in silent bins."""
         xp = _backend.namespace(templates)
         n_sources, _, n_components = templates.shape
         shape = (n_sources, self.covariance.shape[0], n_components)
@@ -174,7 +173,7 @@ class Whitened:
         return whole
 
     def constant(self) -> float:
-        """Return what log |det W| of all active bins differs by from log |det W~|, in the scale of the start."""
+        """Return what must be added to log |det W~| of all bins for log |det W|, in the scale of the start."""
         diagonal = np.diagonal(_backend.to_host(self.factor), axis1=1, axis2=2).real
         return -float(np.log(diagonal * self.scale).sum())
 

@@ -1,8 +1,8 @@
 """Independent vector analysis by auxiliary functions: what is loud together is one source.
 
-In every bin the microphones are mixtures of the sources, ``x = A s``, and are multiplied by a matrix, ``y = W x``.
-What tells which output of one bin belongs to which of another is that the bins of one source are loud at the
-same time: with r[n, t] the norm of all bins of output n in frame t,
+In every bin the microphones are mixtures of the sources, ``x = A s``, and are multiplied by a matrix, ``y =
+W x``. What tells which output of one bin belongs to which of another is that the bins of one source are
+loud at the same time: with r[n, t] the norm of all bins of output n in frame t,
 
     sum over n of the mean over t of 2 r[n, t]  -  2 sum over f of log |det W_f|
 
@@ -64,10 +64,10 @@ class AuxIVA(DemixingSeparator):
     -----
     The sources are ``source_1``, ``source_2``, …, their images at all microphones, which sum to the mixture.
 
-    Deviations from the papers: the objective is that of spectra with noise of 2**-20 of their power (2**-32 in
-    double precision), equally strong in all directions of whitened bins; frames below that, as a part of the
-    mean, are left out. So nothing is divided by zero, and the objective never rises. Work is done on whitened
-    bins, which changes nothing but rounding.
+    Deviations from the papers: the objective is that of spectra with noise of 2**-20 of their power (2**-32
+    in double precision), equally strong in all directions of whitened bins; frames below that, as a part of
+    the mean, are left out. So nothing is divided by zero, and the objective never rises. Work is done on
+    whitened bins, which changes nothing but rounding.
 
     Cost: O(n_iter n_freqs n_frames n_channels**3). Peak memory beside the input and the sources: two
     spectrograms of all channels.

@@ -4,8 +4,8 @@ In each bin, of which the others know nothing,
 
     sum over n of the mean over t of 2 |y[n, t]|  -  2 log |det W_f|
 
-is lowered by the updates of `_updates.py`, with weights of the bin alone (Ono & Miyabe 2010). What comes out first in
-one bin may come out second in the next: `permutation.py` finds which belong together.
+is lowered by the updates of `_updates.py`, with weights of the bin alone (Ono & Miyabe 2010). What comes
+out first in one bin may come out second in the next: `permutation.py` finds which belong together.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, final
-
-import numpy as np
 
 from dspsep import _backend, _checks
 from dspsep._typing import Array, Namespace
@@ -33,8 +31,8 @@ __all__ = ["FDICA", "fdica"]
 class FDICA(DemixingSeparator):
     """Independent component analysis in every bin, with outputs put in order.
 
-    What came before `AuxIVA`, and shows what that is for: with ``permutation=None`` bins are separated and the
-    outputs of different bins are mixed up.
+    What came before `AuxIVA`, and shows what that is for: with ``permutation=None`` bins are separated and
+    the outputs of different bins are mixed up.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
 """Independent low-rank matrix analysis: each source is known by a few spectra that come and go.
 
-AuxIVA knows a source by how loud it is, one number for each frame. Here every source has a model of its powers,
+AuxIVA knows a source by how loud it is, one number for each frame. Here every source has a model of its
+powers,
 
     |y[n, f, t]|**2  ~  R[n, f, t] = sum over k of T[n, f, k] V[n, k, t]        (T, V >= 0)
 
@@ -17,7 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, final
+from functools import partial
+from typing import Literal, cast, final
 
 import numpy as np
 
@@ -34,6 +36,7 @@ __all__ = ["ILRMA", "ilrma"]
 
 _UPDATES = ("ip", "iss")
 _MAX_N_COMPONENTS = 1000
+_MAX_N_STARTS = 1000
 
 
 @final
@@ -59,8 +62,10 @@ class ILRMA(DemixingSeparator):
         Iterative projection, or iterative source steering.
     n_components : int, default=2
         The spectra of each source: 2 for talkers, some 10 for instruments.
+    n_starts : int, default=3
+        How many random models to begin with, one after the other. What ends with the least objective stays.
     seed : int, default=0
-        Of the random models to begin with.
+        Of these models.
 
     Raises
     ------
@@ -75,15 +80,17 @@ class ILRMA(DemixingSeparator):
     Notes
     -----
     The sources are ``source_1``, ``source_2``, …, their images at all microphones, which sum to the mixture.
-    What comes of it depends on the random start by some decibels; `init` makes it depend less.
+    What comes of it depends on the random start by some decibels, and goes with the objective: so several
+    starts are tried, and their objectives compared. `init` makes it depend less, which is not always for
+    the better.
 
     After each iteration the outputs of a source are divided by their root mean square, all bins by the same
     number, and its templates by its square: this leaves the objective as it is.
 
     Deviations from the papers: those of `AuxIVA`. Sources share no templates.
 
-    Cost: O(n_iter n_freqs n_frames n_channels (n_channels**2 + n_components)). Peak memory beside the input
-    and the sources: two spectrograms of all channels, and a few copies of the models.
+    Cost: O(n_starts n_iter n_freqs n_frames n_channels (n_channels**2 + n_components)). Peak memory beside
+    the input and the sources: two spectrograms of all channels, and a few copies of the models.
 
     References
     ----------
@@ -95,7 +102,7 @@ class ILRMA(DemixingSeparator):
     --------
     >>> import dspsep
     >>> scene = dspsep.data.scenes.reverberant(duration=3.0, rt60=0.1)
-    >>> separator = dspsep.ILRMA(n_iter=20, init=dspsep.AuxIVA(n_iter=10))
+    >>> separator = dspsep.ILRMA(n_iter=20, n_starts=1)
     >>> sources = separator.separate(scene.mixture, scene.sample_rate)
     >>> list(sources), sources.model.templates.shape
     (['source_1', 'source_2'], (2, 2049, 2))
@@ -103,19 +110,40 @@ class ILRMA(DemixingSeparator):
 
     update: Literal["ip", "iss"] = "ip"
     n_components: int = 2
+    n_starts: int = 3
     seed: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("n_components", "seed"):
+        for name in ("n_components", "n_starts", "seed"):
             object.__setattr__(self, name, _checks.plain(getattr(self, name)))
         _checks.choice("update", self.update, _UPDATES)
         _checks.integer("n_components", self.n_components, minimum=1, maximum=_MAX_N_COMPONENTS)
+        _checks.integer("n_starts", self.n_starts, minimum=1, maximum=_MAX_N_STARTS)
         _checks.integer("seed", self.seed, minimum=0)
 
     def _learn(self, data: Whitened, W: Array, report: Report | None) -> Found:
-        models = _random_models(data, W, self.n_components, self.seed)
-        return _minimise(data, W, models, self.update, self.n_iter, report)
+        rng = np.random.default_rng(self.seed)
+        ended = False
+
+        def told(done: int, iteration: int, loss: float) -> bool:
+            nonlocal ended
+            ended = report is not None and bool(report(done + iteration, loss))
+            return ended
+
+        best: Found | None = None
+        for start in range(self.n_starts):
+            models = _random_models(data, W, self.n_components, rng)
+            tell = None if report is None else partial(told, start * self.n_iter)
+            found = _minimise(data, W, models, self.update, self.n_iter, tell)
+            if best is None or found.losses[-1] < best.losses[-1]:
+                best = found
+            if ended:
+                break
+        return cast("Found", best)
+
+    def _n_reports(self) -> int:
+        return self.n_starts * self.n_iter
 
 
 def ilrma(
@@ -206,7 +234,7 @@ def ilrma(
 
     def learn(data: Whitened, W: Array) -> Found:
         if templates is None or activations is None:
-            models = _random_models(data, W, n_components, seed)
+            models = _random_models(data, W, n_components, np.random.default_rng(seed))
         else:
             models = _given_models(data, templates, activations)
         return _minimise(data, W, models, update, n_iter, callback)
@@ -236,10 +264,11 @@ def _bin_powers(xp: Namespace, W: Array) -> Array:
     return xp.permute_dims(xp.sum(xp.real(W) ** 2 + xp.imag(W) ** 2, axis=2), (1, 0))  # type: ignore[no-any-return]
 
 
-def _random_models(data: Whitened, W: Array, n_components: int, seed: int) -> tuple[Array, Array]:
+def _random_models(
+    data: Whitened, W: Array, n_components: int, rng: np.random.Generator
+) -> tuple[Array, Array]:
     """Return templates and activations between a tenth and one, times the mean power of each bin."""
     xp = _backend.namespace(data.spectra)
-    rng = np.random.default_rng(seed)
     n_freqs, _, _, n_frames = data.spectra.shape
     n_sources = W.shape[1]
     drawn = [rng.uniform(0.1, 1.0, (n_sources, n_freqs, n_components))]

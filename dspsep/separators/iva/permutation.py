@@ -4,9 +4,10 @@ What is compared is how much of a bin each output has in every frame,
 
     v[k, f, t] = ||a_k y_k||**2 / sum over j of ||a_j y_j||**2
 
-a_k being the column of the inverse of W: these power ratios correlate over all bins of a source, and negatively
-between sources, better than powers do (Sawada, Araki & Makino 2011). First all bins are put in the order that
-agrees best with the mean of each source, again and again; then each bin with its neighbours and its octaves.
+a_k being the column of the inverse of W: these power ratios correlate over all bins of a source, and
+negatively between sources, better than powers do (Sawada, Araki & Makino 2011). First all bins are put in
+the order that agrees best with the mean of each source, again and again; then each bin with its neighbours
+and its octaves.
 """
 
 from __future__ import annotations
@@ -69,9 +70,9 @@ def align_permutation(powers: Array, *, method: Literal["correlation", "score"] 
 
     References
     ----------
-    H. Sawada, S. Araki, S. Makino, "Underdetermined convolutive blind source separation via frequency bin-wise
-    clustering and permutation alignment", IEEE Transactions on Audio, Speech, and Language Processing 19(3),
-    2011, pp. 516-527. doi:10.1109/TASL.2010.2051355
+    H. Sawada, S. Araki, S. Makino, "Underdetermined convolutive blind source separation via frequency
+    bin-wise clustering and permutation alignment", IEEE Transactions on Audio, Speech, and Language
+    Processing 19(3), 2011, pp. 516-527. doi:10.1109/TASL.2010.2051355
 
     N. Murata, S. Ikeda, A. Ziehe, "An approach to blind source separation based on temporal structure of
     speech signals", Neurocomputing 41(1-4), 2001, pp. 1-24. doi:10.1016/S0925-2312(00)00345-3
@@ -142,11 +143,13 @@ def _chooser(n_sources: int) -> Callable[[_Scores], _Order]:
 
 
 def _grown(xp: Namespace, amplitudes: Array) -> _Order:
-    """Return the order that comes of adding bins one after the other, amplitudes (n_freqs, n_sources, n_frames)."""
+    """Return the order that comes of adding bins, (n_freqs, n_sources, n_frames), one after the other."""
     n_freqs, n_sources, _ = amplitudes.shape
     norm = xp.sqrt(xp.sum(amplitudes * amplitudes, axis=1, keepdims=True))
     there = norm > float(xp.finfo(amplitudes.dtype).smallest_normal)
-    shares = xp.where(there, amplitudes / xp.where(there, norm, xp.ones_like(norm)), xp.zeros_like(amplitudes))
+    shares = xp.where(
+        there, amplitudes / xp.where(there, norm, xp.ones_like(norm)), xp.zeros_like(amplitudes)
+    )
     alike = xp.sum(xp.sum(shares, axis=1) ** 2, axis=1)
     # Those whose outputs are never loud together first; silent ones last.
     silent = xp.sum(xp.astype(there, alike.dtype), axis=(1, 2)) == 0
