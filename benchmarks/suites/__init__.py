@@ -7,6 +7,7 @@ from benchmarks.suites.batches import SUITE as BATCHES
 from benchmarks.suites.files import SUITE as FILES
 from benchmarks.suites.hpss import SUITE as HPSS
 from benchmarks.suites.imports import SUITE as IMPORTS
+from benchmarks.suites.iva import SUITE as IVA
 from benchmarks.suites.kernels import SUITE as KERNELS
 from benchmarks.suites.lowrank import SUITE as LOWRANK
 from benchmarks.suites.medians import SUITE as MEDIANS
@@ -19,7 +20,7 @@ __all__ = ["SUITES", "find_comparison"]
 
 SUITES: dict[str, Suite] = {
     suite.name: suite
-    for suite in (HPSS, MEDIANS, STFT, THREADS, FILES, BATCHES, METRICS, NMF, LOWRANK, IMPORTS, KERNELS)
+    for suite in (HPSS, MEDIANS, STFT, THREADS, FILES, BATCHES, METRICS, NMF, LOWRANK, IVA, IMPORTS, KERNELS)
 }
 
 

@@ -1,4 +1,4 @@
-"""Demixing: peers, objectives that never rise, bad microphones, what is recovered, permutations, real rooms."""
+"""Demixing: peers, objectives that never rise, bad microphones, permutations, real rooms."""
 
 from __future__ import annotations
 

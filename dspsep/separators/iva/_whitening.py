@@ -90,7 +90,7 @@ class Whitened:
         return xp.astype(kept, xp.complex128) @ self.factor  # type: ignore[no-any-return]
 
     def start(self, n_sources: int) -> Array:
-        """Return the W~ of which so many of the kept microphones are the outputs, in the scale of the start."""
+        """Return the W~ whose outputs are so many of the kept microphones, in the scale of the start."""
         xp = _backend.namespace(self.factor)
         return xp.asarray(self.factor[:, :n_sources, :] * self.scale, copy=True)  # type: ignore[no-any-return]
 
@@ -173,7 +173,7 @@ class Whitened:
         return whole
 
     def constant(self) -> float:
-        """Return what must be added to log |det W~| of all bins for log |det W|, in the scale of the start."""
+        """Return what log |det W~| of all bins lacks of log |det W|, in the scale of the start."""
         diagonal = np.diagonal(_backend.to_host(self.factor), axis1=1, axis2=2).real
         return -float(np.log(diagonal * self.scale).sum())
 

@@ -2,8 +2,8 @@
 
     python tests/separators/oracles/make_iva.py
 
-Run by hand; tests never make what they compare with. Outputs depend on scales that no method decides, so what is
-kept of matrices is the image of each output at the first microphone, for a few frames.
+Run by hand; tests never make what they compare with. Outputs depend on scales that no method decides, so
+what is kept of matrices is the image of each output at the first microphone, for a few frames.
 """
 
 from __future__ import annotations
