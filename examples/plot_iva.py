@@ -80,7 +80,7 @@ ax.grid(alpha=0.3)
 
 # %%
 # A matrix that was learned is a filter, and works on other audio of the same microphones: here, on each
-# talker alone. What is left of the wrong one is 20 dB down.
+# talker alone. What is left of the wrong one is some 15 dB down.
 model = found["AuxIVA"].model
 levels = np.array(
     [[np.mean(audio**2) for audio in model.images(talker, rate).values()] for talker in talkers]

@@ -114,8 +114,9 @@ def _ilrma(n_fft: int, n_channels: int) -> Comparison:
     return Comparison(
         name=f"ilrma-{n_fft}-{n_channels}",
         title=f"ILRMA, frames of {n_fft}, {n_channels} channels",
-        note=f"Spectra to matrices, {_N_ITER} iterations, two components. Random starts differ, so results
-        are " "not compared.", contenders=(
+        note=f"Spectra to matrices, {_N_ITER} iterations, two components. Starts are random, so results are "
+        "not compared.",
+        contenders=(
             Contender(name="dspsep", package="dspsep", prepare=_dspsep_ilrma),
             Contender(name=_PRA, package=_PRA, prepare=_pyroomacoustics_ilrma),
         ),
