@@ -145,8 +145,14 @@ def pair_projection(demixing: Array, covariances: Array, first: int, second: int
     values, vectors = xp.linalg.eigh((inner + xp.conj(_swap(xp, inner))) / 2)
     h = turned @ vectors
     size = xp.astype(xp.sqrt(values[:, 1]), h.dtype)[:, None]
-    W[:, first, :] = xp.conj((P[:, 0, ...] @ h[:, :, 1:])[..., 0] / size)
-    W[:, second, :] = xp.conj((P[:, 1, ...] @ h[:, :, :1])[..., 0])
+    for m, row, column in ((0, first, h[:, :, 1] / size), (1, second, h[:, :, 0])):
+        # Of all phases the one that makes the new row times the old column positive, as projection does.
+        across = xp.sum(G[:, m, m, :] * column, axis=1)
+        length = xp.abs(across)
+        there = length > 0
+        turn = xp.where(there, xp.conj(across), xp.ones_like(across))
+        turn = turn / xp.astype(xp.where(there, length, xp.ones_like(length)), turn.dtype)
+        W[:, row, :] = xp.conj((P[:, m, ...] @ (column * turn[:, None])[..., None])[..., 0])
     return W, _logarithms(xp, W)
 
 

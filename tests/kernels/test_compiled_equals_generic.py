@@ -84,17 +84,20 @@ def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9
     model = [rng.exponential(size=size) + 0.1 for size in ((split.shape[0], 3), (3, n_frames))]
     model = [np.stack([part.astype(dtype)] * n_sources) for part in model]
     covariances = generic.weighted_covariances(split, weights, 0.1)
-    pair = np.stack([covariances[:, 0], covariances[:, -1] + np.eye(n_channels)], axis=1)
+    twice = demixing if n_channels > 1 else np.concatenate([demixing, demixing[::-1]], axis=1)[:, :, [0, 0]]
+    twice = twice + 2 * np.eye(2)
+    pair = twice[:, None] @ np.swapaxes(twice.conj(), 1, 2)[:, None] + 9 * np.eye(2)
+    pair = pair * np.array([1.0, 3.0])[:, None, None] + np.diag([0.5, 0.0])
     return {
         "weighted_covariances": (split, weights, 0.1),
         "demixed_powers": (split, demixing, 0.1),
-        "contrast_step": (split, weights, demixing, 0.1, False),
+        "contrast_step": (split, weights, demixing, 2.0, False),
         "bin_covariances": (split, demixing, 0.1),
         "low_rank_covariances": (split, *model, 0.1),
         "low_rank_terms": (split, demixing, *model, 0.1),
         "projection_sweep": (demixing, covariances),
         "steering_sweep": (demixing, covariances),
-        "pair_projection": (demixing, pair, 0, n_channels - 1),
+        "pair_projection": (twice, pair + np.array([np.zeros((2, 2)), [[0, 1], [1, 4]]]), 0, 1),
         "product": (factor[:, :31].T, numerator),
         "product_with_transposed": (whole[0], rival[0, ::-1][:7] + 1),
         "activation_terms": (*block, 1e-6, 1.0),

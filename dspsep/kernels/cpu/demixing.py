@@ -286,6 +286,13 @@ def _project_pair(covariances: Array, first: int, second: int, demixing: Array, 
                     G[m, i, j] = total
         pair_step(G[0], G[1], h)
         for m in range(2):
+            # Of all phases the one that makes the new row times the old column positive, as projection does.
+            across = G[m, m, 0] * h[m, 0] + G[m, m, 1] * h[m, 1]
+            size = math.sqrt(across.real**2 + across.imag**2)
+            if size > 0:
+                turn = across.conjugate() * (1 / size)
+                h[m, 0] *= turn
+                h[m, 1] *= turn
             for c in range(n):
                 W[rows[m], c] = (P[m, 0, c] * h[m, 0] + P[m, 1, c] * h[m, 1]).conjugate()
         logarithms[f] = inverse(W, A, work)
