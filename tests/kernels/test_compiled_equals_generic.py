@@ -85,7 +85,7 @@ def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9
     model = [np.stack([part.astype(dtype)] * n_sources) for part in model]
     covariances = generic.weighted_covariances(split, weights, 0.1)
     twice = demixing if n_channels > 1 else np.concatenate([demixing, demixing[::-1]], axis=1)[:, :, [0, 0]]
-    twice = twice + 2 * np.eye(2)
+    twice = twice + 8 * np.eye(2)
     pair = twice[:, None] @ np.swapaxes(twice.conj(), 1, 2)[:, None] + 9 * np.eye(2)
     pair = pair * np.array([1.0, 3.0])[:, None, None] + np.diag([0.5, 0.0])
     return {
