@@ -220,7 +220,7 @@ def _covariances(xp: Namespace, X: Array) -> tuple[Array, Array]:
     parts = []
     energies: Array = xp.zeros(X.shape[2], dtype=xp.float64, device=X.device)
     for start in range(0, X.shape[1], _BINS):
-        x = X[:, start : start + _BINS, :]
+        x = X[:, start : min(start + _BINS, X.shape[1]), :]
         squares = xp.real(x) ** 2 + xp.imag(x) ** 2
         energies = energies + xp.sum(xp.sum(squares, axis=0), axis=0, dtype=xp.float64)
         x = xp.astype(xp.permute_dims(x, (1, 0, 2)), xp.complex128)
