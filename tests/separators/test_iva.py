@@ -191,6 +191,29 @@ def test_silent_bins_keep_the_identity_and_lost_sources_are_zero():
     assert W[:, :2].any(axis=(1, 2)).all()
 
 
+@pytest.mark.parametrize("name", [name for name in METHODS if not name.startswith("ilrma")])
+def test_silent_frames_and_bins_change_nothing(name):
+    X, _ = spectra()
+    padded = np.zeros((3, 40, 130), complex)
+    padded[:, 4:37, 20:100] = X
+    W, losses = METHODS[name](X, n_iter=4)
+    found, others = METHODS[name](padded, n_iter=4)
+    np.testing.assert_allclose(found[4:37], W, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(others, losses, rtol=1e-7)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("name", METHODS)
+def test_scales_change_nothing_but_scales(name):
+    X, _ = spectra(n_channels=2)
+    if name == "overiva-laplace":
+        X = np.concatenate([X, X[:1] + 0.1 * np.roll(X[1:], 5, axis=2)])
+    _, *_, losses = METHODS[name](X, n_iter=4)
+    for factor in (-(4.0**10), 4.0**-10):
+        _, *_, scaled = METHODS[name](factor * X, n_iter=4)
+        np.testing.assert_allclose(scaled, losses, rtol=1e-12)
+
+
 def test_a_start_may_be_given_and_iterations_ended():
     X, _ = spectra()
     first, losses = auxiva(X, n_iter=5)

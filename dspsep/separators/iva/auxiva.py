@@ -69,8 +69,8 @@ class AuxIVA(DemixingSeparator):
     the mean, are left out. So nothing is divided by zero, and the objective never rises. Work is done on
     whitened bins, which changes nothing but rounding.
 
-    Cost: O(n_iter n_freqs n_frames n_channels**3). Peak memory beside the input and the sources: two
-    spectrograms of all channels.
+    Cost: O(n_iter n_freqs n_frames n_channels**3). Peak memory beside the input and the sources: two and a
+    half spectrograms of all channels.
 
     References
     ----------

@@ -64,7 +64,7 @@ class FDICA(DemixingSeparator):
     The losses are those of all bins, before they are put in order, which changes nothing in them.
 
     Deviations from the papers: those of `AuxIVA`. Cost: O(n_iter n_freqs n_frames n_channels**3). Peak memory
-    beside the input and the sources: four spectrograms of all channels.
+    beside the input and the sources: five spectrograms of all channels.
 
     References
     ----------

@@ -90,7 +90,7 @@ class ILRMA(DemixingSeparator):
     Deviations from the papers: those of `AuxIVA`. Sources share no templates.
 
     Cost: O(n_starts n_iter n_freqs n_frames n_channels (n_channels**2 + n_components)). Peak memory beside
-    the input and the sources: two spectrograms of all channels, and a few copies of the models.
+    the input and the sources: two and a half spectrograms of all channels, and a few copies of the models.
 
     References
     ----------

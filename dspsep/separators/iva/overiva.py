@@ -64,7 +64,7 @@ class OverIVA(DemixingSeparator):
 
     The update is iterative projection. Deviations from the paper: those of `AuxIVA`. Cost:
     O(n_iter n_freqs n_frames n_sources n_channels**2). Peak memory beside the input and the sources: two
-    spectrograms of all channels.
+    and a half spectrograms of all channels.
 
     References
     ----------
