@@ -98,7 +98,11 @@ def align_permutation(powers: Array, *, method: Literal["correlation", "score"] 
     if not 0 <= lowest <= highest < np.inf:
         raise InputError("powers", "finite and not negative", f"values from {lowest:g} to {highest:g}")
     by_bin = xp.permute_dims(powers, (1, 0, 2))
-    order = _grown(xp, xp.sqrt(by_bin))
+    # Amplitudes are compared with no regard to how loud an output is on the mean.
+    mean = xp.mean(by_bin, axis=2, keepdims=True)
+    there = mean > float(xp.finfo(powers.dtype).smallest_normal)
+    level = by_bin / xp.where(there, mean, xp.ones_like(mean))
+    order = _grown(xp, xp.sqrt(xp.where(there, level, xp.zeros_like(level))))
     if method == "correlation":
         ratios = _standard(xp, _ratios(xp, by_bin))
         order = _locally(xp, ratios, _globally(xp, ratios, order))
