@@ -45,6 +45,13 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.separators.ica.jade import JADE, jade
     from dspsep.separators.ica.picard import Picard, picard
     from dspsep.separators.ica.sobi import SOBI, sobi
+    from dspsep.separators.iva._model import DemixingModel
+    from dspsep.separators.iva.auxiva import AuxIVA, auxiva
+    from dspsep.separators.iva.fdica import FDICA, fdica
+    from dspsep.separators.iva.ilrma import ILRMA, ilrma
+    from dspsep.separators.iva.overiva import OverIVA, overiva
+    from dspsep.separators.iva.permutation import align_permutation
+    from dspsep.separators.iva.scale import projection_back
     from dspsep.separators.lowrank.decomposition import rpca
     from dspsep.separators.lowrank.ft2d import FT2D, FT2DModel, ft2d
     from dspsep.separators.lowrank.rpca import RPCA, RPCAModel
@@ -83,8 +90,10 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
 __all__ = [
     "CACGMM",
     "DUET",
+    "FDICA",
     "FT2D",
     "HPSS",
+    "ILRMA",
     "JADE",
     "KAM",
     "NMF",
@@ -98,11 +107,13 @@ __all__ = [
     "ADRessModel",
     "AdaptiveREPET",
     "AdaptiveREPETModel",
+    "AuxIVA",
     "BackendError",
     "CACGMMModel",
     "CascadedHPSS",
     "Cross",
     "DUETModel",
+    "DemixingModel",
     "DspsepError",
     "DspsepWarning",
     "FT2DModel",
@@ -132,6 +143,7 @@ __all__ = [
     "Note",
     "OnlineNMF",
     "OnlineNMFModel",
+    "OverIVA",
     "PROJETModel",
     "Pattern",
     "Periodic",
@@ -163,6 +175,8 @@ __all__ = [
     "WarmupReport",
     "__version__",
     "adress_nulls",
+    "align_permutation",
+    "auxiva",
     "beat_spectrum",
     "cacgmm",
     "center_mask",
@@ -172,10 +186,12 @@ __all__ = [
     "evaluate_folders",
     "fastica",
     "fastmnmf2",
+    "fdica",
     "from_json",
     "ft2d",
     "get_num_threads",
     "hpss_masks",
+    "ilrma",
     "infomax",
     "iterative_hpss",
     "jade",
@@ -189,7 +205,9 @@ __all__ = [
     "nmfd",
     "num_threads",
     "oracle",
+    "overiva",
     "picard",
+    "projection_back",
     "projet",
     "read_midi",
     "rpca",

@@ -27,6 +27,8 @@ _N_SAMPLES = 4000
 _LISTS = (3, 5, 7, 9, 13, 17, 23, 31, 41, 101)
 # A period that there are three of in so many samples.
 _PERIOD = 0.02
+# Frames that there are enough of in so many samples.
+_DEMIXING_N_FFT = 512
 
 #: Lengths of medians, of which long and very long ones may be found in other ways than the usual.
 _MEDIANS = (31, 151, 501)
@@ -152,13 +154,23 @@ def _channels(method: _registry.Method) -> list[int]:
 
 
 def _settings(kind: Any) -> Iterator[Any]:
-    """Yield a method with its default settings, and with each other choice of mask."""
+    """Yield a method with its default settings, and with each other choice of mask or update."""
+    from dspsep.stft import STFT
+
     try:
         separator = kind()
     except TypeError:  # a setting without a default
         return
     if any(field.name == "min_period_seconds" for field in dataclasses.fields(kind)):
         separator = separator.replace(min_period_seconds=_PERIOD)
+    if hasattr(kind, "has_background"):
+        # Demixing takes some frames for each channel, and has kernels for each update.
+        separator = separator.replace(stft=STFT(_DEMIXING_N_FFT), n_iter=2)
+        for update in ("ip2", "iss"):
+            try:
+                yield separator.replace(update=update)
+            except (InputError, TypeError):  # another kind of update, or none
+                continue
     yield separator
     if any(field.name == "mask" for field in dataclasses.fields(kind)):
         for mask in ("soft", "hard"):

@@ -8,6 +8,7 @@ from benchmarks.suites.files import SUITE as FILES
 from benchmarks.suites.hpss import SUITE as HPSS
 from benchmarks.suites.ica import SUITE as ICA
 from benchmarks.suites.imports import SUITE as IMPORTS
+from benchmarks.suites.iva import SUITE as IVA
 from benchmarks.suites.kernels import SUITE as KERNELS
 from benchmarks.suites.lowrank import SUITE as LOWRANK
 from benchmarks.suites.medians import SUITE as MEDIANS
@@ -34,6 +35,7 @@ SUITES: dict[str, Suite] = {
         REPETITION,
         LOWRANK,
         ICA,
+        IVA,
         SPATIAL,
         IMPORTS,
         KERNELS,

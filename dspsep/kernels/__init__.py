@@ -145,6 +145,68 @@ class Kernels(Protocol):
     def filter_spectra(self, filters: Array, spectra: Array) -> Array:
         """Return the sum over i of ``filters[o, i, f] * spectra[i, b, f]``: (outputs, n_blocks, n_freqs)."""
 
+    def weighted_covariances(self, spectra: Array, weights: Array, ridge: float) -> Array:
+        """Return means over frames of ``weights[k, t] * (x x^H + ridge)``.
+
+        `spectra` is (n_freqs, n_channels, 2, n_frames), real and imaginary parts apart, `weights` (n_sources,
+        n_frames), and the result (n_freqs, n_sources, n_channels, n_channels) in double precision. The ridge,
+        here and below, is that of white noise in all channels: ``ridge`` times the identity.
+        """
+
+    def demixed_powers(self, spectra: Array, demixing: Array, ridge: float) -> Array:
+        """Return the sum over f of ``|W x|**2 + ridge * |W|**2``: (n_sources, n_frames), in double precision.
+
+        `demixing` is (n_freqs, n_sources, n_channels), complex and in double precision, here and below.
+        """
+
+    def contrast_step(
+        self, spectra: Array, weights: Array, demixing: Array, ridge: float, steers: bool
+    ) -> tuple[Array, Array, Array]:
+        """Return matrices after a sweep with weighted covariances, log |det W| of each bin, and powers.
+
+        That is `weighted_covariances`, `steering_sweep` or `projection_sweep`, and `demixed_powers` at once.
+        """
+
+    def bin_covariances(self, spectra: Array, demixing: Array, ridge: float) -> tuple[Array, Array]:
+        """Return covariances weighted by 1 / r, r**2 being the powers of each bin alone, and means of r.
+
+        The means over frames are (n_freqs, n_sources), in double precision.
+        """
+
+    def low_rank_covariances(
+        self, spectra: Array, templates: Array, activations: Array, ridge: float
+    ) -> Array:
+        """Return covariances weighted by ``1 / (templates @ activations)``, a product that is above 0.
+
+        `templates` is (n_sources, n_freqs, n_components), `activations` (n_sources, n_components, n_frames).
+        """
+
+    def low_rank_terms(
+        self, spectra: Array, demixing: Array, templates: Array, activations: Array, ridge: float
+    ) -> tuple[Array, Array, Array, Array]:
+        """Return updated templates, what updates activations, and the objective before both.
+
+        With P the powers of each bin, and R the product as above, templates are multiplied by the root of
+        the sums over frames of ``activations * P / R**2`` over those of ``activations / R``. The two sums of
+        the same kind that update activations, at the new templates, are in double precision, and so is the
+        sum of ``P / R + log R`` over sources and bins, and mean over frames.
+        """
+
+    def projection_sweep(self, demixing: Array, covariances: Array) -> tuple[Array, Array]:
+        """Return the matrices after iterative projection of each row in turn, and log |det W|, (n_freqs,).
+
+        `covariances` is (n_freqs, n_sources, n_channels, n_channels). With fewer rows than channels these are
+        rows beside a complement that stays orthogonal, and the logarithm is half of log det (W W^H).
+        """
+
+    def pair_projection(
+        self, demixing: Array, covariances: Array, first: int, second: int
+    ) -> tuple[Array, Array]:
+        """Return the same after two rows were projected at once, with two covariances in their order."""
+
+    def steering_sweep(self, demixing: Array, covariances: Array) -> tuple[Array, Array]:
+        """Return the same after steering by each source in turn."""
+
 
 def kernels_for(array: Array) -> Kernels:
     """Return the implementation for the library that `array` belongs to."""

@@ -5,26 +5,46 @@ from __future__ import annotations
 from dspsep import _backend
 from dspsep._typing import Array, Namespace
 from dspsep.kernels._composed import composed
+from dspsep.kernels._demixing import (
+    bin_covariances,
+    contrast_step,
+    demixed_powers,
+    low_rank_covariances,
+    low_rank_terms,
+    pair_projection,
+    projection_sweep,
+    steering_sweep,
+    weighted_covariances,
+)
 
 __all__ = [
     "activation_terms",
+    "bin_covariances",
+    "contrast_step",
     "coordinate_sweeps",
     "cross_spectra",
+    "demixed_powers",
     "diffusion_step",
     "divergence_terms",
     "fastmnmf_covariances",
     "fastmnmf_sweep",
     "filter_spectra",
     "istft",
+    "low_rank_covariances",
+    "low_rank_terms",
     "median_of_frames",
     "median_over_frequency",
     "median_over_time",
+    "pair_projection",
     "product",
     "product_with_transposed",
+    "projection_sweep",
     "similar_frames",
     "soft_mask",
+    "steering_sweep",
     "stft",
     "template_terms",
+    "weighted_covariances",
 ]
 
 # Running medians gather `length` neighbours of every value before they sort; this bounds the gathered

@@ -19,6 +19,10 @@ from dspsep.separators.ica.infomax import Infomax
 from dspsep.separators.ica.jade import JADE
 from dspsep.separators.ica.picard import Picard
 from dspsep.separators.ica.sobi import SOBI
+from dspsep.separators.iva.auxiva import AuxIVA
+from dspsep.separators.iva.fdica import FDICA
+from dspsep.separators.iva.ilrma import ILRMA
+from dspsep.separators.iva.overiva import OverIVA
 from dspsep.separators.lowrank.ft2d import FT2D
 from dspsep.separators.lowrank.rpca import RPCA
 from dspsep.separators.nmf.blind import NMF
@@ -42,6 +46,8 @@ from dspsep.testing import contract
 
 _SMALL = STFT(512)
 _ICA = {"channels": (2,), "precision_snr": 40, "scale_tolerance": 1e-4}
+
+_DEMIXING = {"channels": (2,), "scale_tolerance": 1e-4, "precision_snr": 40}
 
 SEPARATORS = {
     "hpss": (HPSS(), {}),
@@ -193,6 +199,14 @@ SEPARATORS = {
         {"channels": (2,), "precision_snr": 40},
     ),
     "cacgmm": (CACGMM(stft=_SMALL, n_sources=3, n_iter=4), {"channels": (2,), "precision_snr": 40}),
+    "auxiva": (AuxIVA(stft=_SMALL, n_iter=3), _DEMIXING),
+    "auxiva-gauss-steering": (
+        AuxIVA(stft=STFT(510, 170, "blackman"), update="iss", contrast="gauss", n_iter=3, n_sources=2),
+        _DEMIXING,
+    ),
+    "overiva": (OverIVA(stft=_SMALL, n_iter=3), _DEMIXING),
+    "ilrma": (ILRMA(stft=_SMALL, n_iter=3, n_starts=2, init=AuxIVA(stft=_SMALL, n_iter=2)), _DEMIXING),
+    "fdica": (FDICA(stft=_SMALL, n_iter=3), _DEMIXING),
     "mixture": (MixtureAsEstimate(), {}),
     "mixture-of-three": (MixtureAsEstimate(source_names=("drums", "bass", "rest")), {}),
     "high-low-pass": (HighLowPass(), {}),

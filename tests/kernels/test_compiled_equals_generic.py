@@ -16,23 +16,32 @@ simd = pytest.importorskip("dspsep.kernels.simd")
 COMPILED = {"cpu": cpu, "simd": simd}
 NAMES = [
     "activation_terms",
+    "bin_covariances",
+    "contrast_step",
     "coordinate_sweeps",
     "cross_spectra",
+    "demixed_powers",
     "diffusion_step",
     "divergence_terms",
     "fastmnmf_covariances",
     "fastmnmf_sweep",
     "filter_spectra",
     "istft",
+    "low_rank_covariances",
+    "low_rank_terms",
     "median_of_frames",
     "median_over_frequency",
     "median_over_time",
+    "pair_projection",
     "product",
     "product_with_transposed",
+    "projection_sweep",
     "similar_frames",
     "soft_mask",
+    "steering_sweep",
     "stft",
     "template_terms",
+    "weighted_covariances",
 ]
 SNR = {"float32": 100.0, "float64": 250.0}
 
@@ -69,10 +78,32 @@ def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9
     block = [rng.exponential(size=size) for size in ((n_components, n_freqs), (n_frames, n_components))]
     block = [whole[0] + 1e-3, *(array.astype(dtype) for array in block)]
     parts = rng.standard_normal((n_freqs, 4, n_frames)).astype(dtype)
-    weights = rng.exponential(size=(3, n_freqs, n_frames)).astype(dtype)
+    powers = rng.exponential(size=(3, n_freqs, n_frames)).astype(dtype)
     matrices = rng.standard_normal((n_freqs, 4, 3, 3)) + 1j * rng.standard_normal((n_freqs, 4, 3, 3))
-    covariances = matrices[:, 1:] @ matrices[:, 1:].conj().swapaxes(2, 3) + np.eye(3)
+    definite = matrices[:, 1:] @ matrices[:, 1:].conj().swapaxes(2, 3) + np.eye(3)
+    split = np.stack([spectra.real, spectra.imag], axis=2).transpose(3, 0, 2, 1)
+    split = split + rng.standard_normal(split.shape).astype(dtype)  # never singular
+    n_sources = n_channels
+    weights = rng.exponential(size=(n_sources, n_frames)) + 0.1
+    demixing = rng.standard_normal((2, split.shape[0], n_sources, n_channels))
+    demixing = demixing[0] + 1j * demixing[1]
+    model = [rng.exponential(size=size) + 0.1 for size in ((split.shape[0], 3), (3, n_frames))]
+    model = [np.stack([part.astype(dtype)] * n_sources) for part in model]
+    covariances = generic.weighted_covariances(split, weights, 0.1)
+    twice = demixing if n_channels > 1 else np.concatenate([demixing, demixing[::-1]], axis=1)[:, :, [0, 0]]
+    twice = twice + 8 * np.eye(2)
+    pair = twice[:, None] @ np.swapaxes(twice.conj(), 1, 2)[:, None] + 9 * np.eye(2)
+    pair = pair * np.array([1.0, 3.0])[:, None, None] + np.diag([0.5, 0.0])
     return {
+        "weighted_covariances": (split, weights, 0.1),
+        "demixed_powers": (split, demixing, 0.1),
+        "contrast_step": (split, weights, demixing, 2.0, False),
+        "bin_covariances": (split, demixing, 0.1),
+        "low_rank_covariances": (split, *model, 0.1),
+        "low_rank_terms": (split, demixing, *model, 0.1),
+        "projection_sweep": (demixing, covariances),
+        "steering_sweep": (demixing, covariances),
+        "pair_projection": (twice, pair + np.array([np.zeros((2, 2)), [[0, 1], [1, 4]]]), 0, 1),
         "product": (factor[:, :31].T, numerator),
         "product_with_transposed": (whole[0], rival[0, ::-1][:7] + 1),
         "activation_terms": (*block, 1e-6, 1.0),
@@ -81,8 +112,8 @@ def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9
         "divergence_terms": (whole[0], rival[0] + mask[0], 1e-6, 0.5, True),
         "cross_spectra": (spectra, np.concatenate([spectra[::-1], 2 * spectra])),
         "filter_spectra": (np.swapaxes(spectra, 0, 1)[:5], spectra),
-        "fastmnmf_covariances": (parts, weights),
-        "fastmnmf_sweep": (0.2 * matrices[:, 0] + np.eye(3), covariances),
+        "fastmnmf_covariances": (parts, powers),
+        "fastmnmf_sweep": (0.2 * matrices[:, 0] + np.eye(3), definite),
         "stft": (samples, window, hop_length, n_frames),
         "istft": (spectra, mask, window, hop_length, weight),
         "median_of_frames": (values, rng.integers(-1, n_frames, (n_frames // 2 + 1, length))),

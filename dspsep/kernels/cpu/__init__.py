@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from dspsep.kernels.cpu.demixing import (
+    bin_covariances,
+    contrast_step,
+    demixed_powers,
+    pair_projection,
+    projection_sweep,
+    steering_sweep,
+    weighted_covariances,
+)
 from dspsep.kernels.cpu.diffusion import diffusion_step
 from dspsep.kernels.cpu.factors import (
     activation_terms,
@@ -11,6 +20,7 @@ from dspsep.kernels.cpu.factors import (
     product_with_transposed,
     template_terms,
 )
+from dspsep.kernels.cpu.low_rank_demixing import low_rank_covariances, low_rank_terms
 from dspsep.kernels.cpu.masks import soft_mask
 from dspsep.kernels.cpu.medians import median_over_frequency, median_over_time
 from dspsep.kernels.cpu.multichannel import fastmnmf_covariances, fastmnmf_sweep
@@ -21,21 +31,30 @@ from dspsep.kernels.cpu.transforms import istft, stft
 
 __all__ = [
     "activation_terms",
+    "bin_covariances",
+    "contrast_step",
     "coordinate_sweeps",
     "cross_spectra",
+    "demixed_powers",
     "diffusion_step",
     "divergence_terms",
     "fastmnmf_covariances",
     "fastmnmf_sweep",
     "filter_spectra",
     "istft",
+    "low_rank_covariances",
+    "low_rank_terms",
     "median_of_frames",
     "median_over_frequency",
     "median_over_time",
+    "pair_projection",
     "product",
     "product_with_transposed",
+    "projection_sweep",
     "similar_frames",
     "soft_mask",
+    "steering_sweep",
     "stft",
     "template_terms",
+    "weighted_covariances",
 ]

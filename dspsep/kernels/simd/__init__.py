@@ -1,14 +1,25 @@
 """Numba kernels made of explicit vectors: the fastest on processors; see `benchmarks/`.
 
-Where they have no route of their own (masks, diffusion, divergences, products of spectra, frames of other
+Where they have no route of their own (masks, diffusion, divergences, products of spectra, demixing
+matrices, frames of other
 lengths than powers of two, very long medians), they are those of `dspsep.kernels.cpu`, which leave the
 vectors to the compiler.
 """
 
 from __future__ import annotations
 
+from dspsep.kernels.cpu.demixing import (
+    bin_covariances,
+    contrast_step,
+    demixed_powers,
+    pair_projection,
+    projection_sweep,
+    steering_sweep,
+    weighted_covariances,
+)
 from dspsep.kernels.cpu.diffusion import diffusion_step
 from dspsep.kernels.cpu.factors import coordinate_sweeps, divergence_terms
+from dspsep.kernels.cpu.low_rank_demixing import low_rank_covariances, low_rank_terms
 from dspsep.kernels.cpu.masks import soft_mask
 from dspsep.kernels.cpu.multichannel import fastmnmf_covariances, fastmnmf_sweep
 from dspsep.kernels.cpu.similarity import similar_frames
@@ -21,21 +32,30 @@ from dspsep.kernels.simd.transforms import istft, stft
 
 __all__ = [
     "activation_terms",
+    "bin_covariances",
+    "contrast_step",
     "coordinate_sweeps",
     "cross_spectra",
+    "demixed_powers",
     "diffusion_step",
     "divergence_terms",
     "fastmnmf_covariances",
     "fastmnmf_sweep",
     "filter_spectra",
     "istft",
+    "low_rank_covariances",
+    "low_rank_terms",
     "median_of_frames",
     "median_over_frequency",
     "median_over_time",
+    "pair_projection",
     "product",
     "product_with_transposed",
+    "projection_sweep",
     "similar_frames",
     "soft_mask",
+    "steering_sweep",
     "stft",
     "template_terms",
+    "weighted_covariances",
 ]

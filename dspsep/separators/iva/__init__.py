@@ -1,0 +1,1 @@
+"""Determined separation in the frequency domain: a matrix for every bin, and what ties bins together."""
