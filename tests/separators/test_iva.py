@@ -185,7 +185,7 @@ def test_silent_bins_keep_the_identity_and_lost_sources_are_zero():
     np.testing.assert_array_equal(W[5:8], np.broadcast_to(np.eye(3), (3, 3, 3)))
     X, _ = spectra()
     X[1] = X[0]
-    with pytest.warns(DspsepWarning, match=r"W_RANK.*source_3"):
+    with pytest.warns(DspsepWarning, match=r"W_RANK.*source_2"):
         W, _ = auxiva(X, n_iter=3)
     assert not W[:, 2].any()
     assert W[:, :2].any(axis=(1, 2)).all()
@@ -299,7 +299,7 @@ def test_more_microphones_than_talkers():
     scene = scenes.reverberant(n_sources=2, n_channels=3, duration=4.0, rt60=0.1, seed=2)
     separator = OverIVA(stft=STFT(2048), n_iter=50, contrast="gauss")
     sources = separator.separate(scene.mixture, scene.sample_rate)
-    assert sources.names == ("source_1", "source_2", "background")
+    assert sources.names == ("source_0", "source_1", "background")
     assert gain(sources, scene) > 1.5
     np.testing.assert_allclose(sources.mixture(), scene.mixture, atol=1e-6)
 
@@ -324,7 +324,7 @@ def test_models_are_stored_and_applied_to_other_mixtures(room, tmp_path):
     other = room.mixture[:, 5000:20_000]
     images = again.images(other, room.sample_rate)
     np.testing.assert_allclose(images.mixture(), other, atol=1e-6)
-    np.testing.assert_array_equal(images["source_1"], model.images(other, room.sample_rate)["source_1"])
+    np.testing.assert_array_equal(images["source_0"], model.images(other, room.sample_rate)["source_0"])
     whole = model.images(room.mixture, room.sample_rate)
     for name in sources:
         np.testing.assert_array_equal(whole[name], sources[name])
@@ -372,18 +372,18 @@ def test_lost_sources_are_silent_and_keep_their_names(room, separator):
     settings = {"stft": SMALL, "n_iter": 3, "n_sources": 3}
     with pytest.warns(DspsepWarning, match="W_RANK"):
         sources = separator(**settings).separate(mixture, room.sample_rate)
-    assert sources.names[:3] == ("source_1", "source_2", "source_3")
-    assert not sources["source_3"].any()
+    assert sources.names[:3] == ("source_0", "source_1", "source_2")
+    assert not sources["source_2"].any()
     np.testing.assert_allclose(sources.mixture(), mixture, atol=1e-6)
-    np.testing.assert_allclose(sources["source_1"][0], sources["source_1"][1], atol=1e-5)
+    np.testing.assert_allclose(sources["source_0"][0], sources["source_0"][1], atol=1e-5)
 
 
 def test_short_audio_is_given_back():
     mixture = np.random.default_rng(0).standard_normal((2, 1500))
     with pytest.warns(DspsepWarning, match="W_TOO_SHORT"):
         sources = AuxIVA().separate(mixture, 16000)
-    np.testing.assert_array_equal(sources["source_1"], mixture)
-    assert not sources["source_2"].any()
+    np.testing.assert_array_equal(sources["source_0"], mixture)
+    assert not sources["source_1"].any()
     with pytest.warns(DspsepWarning, match="W_TOO_SHORT"):
         np.testing.assert_array_equal(OverIVA().separate(mixture, 16000)["background"], mixture)
 

@@ -11,11 +11,11 @@ from dspsep._typing import Array
 from dspsep.errors import InputError, warn
 from dspsep.progress import Callback, Progress
 from dspsep.separator import Separator
-from dspsep.separators.iva._demixed import checked_spectra, demixed, source_names
+from dspsep.separators.iva._demixed import checked_spectra, demixed
 from dspsep.separators.iva._model import BACKGROUND, DemixingModel
 from dspsep.separators.iva._updates import Found, Report
 from dspsep.separators.iva._whitening import Whitened
-from dspsep.sources import Sources
+from dspsep.sources import Sources, numbered
 from dspsep.stft import STFT, Spectrogram
 
 __all__ = ["MAX_N_ITER", "DemixingSeparator"]
@@ -69,11 +69,11 @@ class DemixingSeparator(Separator):
 
     @property
     def source_names(self) -> tuple[str, ...] | None:
-        """``source_1``, ``source_2``, …; None where the number of channels decides how many."""
+        """``source_0``, ``source_1``, …; None where the number of channels decides how many."""
         return None if self.n_sources is None else self._names(self.n_sources)
 
     def _names(self, n_sources: int) -> tuple[str, ...]:
-        names = source_names(n_sources)
+        names = numbered(n_sources)
         return (*names, BACKGROUND) if self.has_background else names
 
     @abstractmethod
@@ -123,7 +123,7 @@ class DemixingSeparator(Separator):
             demixing=found.demixing,
             mixing=found.mixing,
             losses=found.losses,
-            names=source_names(n_sources),
+            names=numbered(n_sources),
             stft=self.stft,
             background=self.has_background,
             templates=found.templates,

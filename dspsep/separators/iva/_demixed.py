@@ -12,8 +12,9 @@ from dspsep._typing import Array
 from dspsep.errors import InputError, warn
 from dspsep.separators.iva._updates import Found
 from dspsep.separators.iva._whitening import Whitened, whiten
+from dspsep.sources import numbered
 
-__all__ = ["Demixed", "checked_matrices", "checked_spectra", "demixed", "source_names"]
+__all__ = ["Demixed", "checked_matrices", "checked_spectra", "demixed"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,11 +57,6 @@ def checked_matrices(name: str, value: object, shape: tuple[int | None, ...]) ->
     return xp.astype(values, xp.complex128)  # type: ignore[no-any-return]
 
 
-def source_names(n_sources: int) -> tuple[str, ...]:
-    """Return the names of so many sources."""
-    return tuple(f"source_{k + 1}" for k in range(n_sources))
-
-
 def demixed(
     X: Array,
     n_sources: int,
@@ -82,7 +78,7 @@ def demixed(
         warn(
             "W_RANK",
             f"the channels hold {rank} independent signals where {n_sources} sources are looked for: "
-            f"{', '.join(source_names(n_sources)[rank:])} will be silent.",
+            f"{', '.join(numbered(n_sources)[rank:])} will be silent.",
             stacklevel=stacklevel,
         )
     W = data.start(rank) if demixing is None else data.into(demixing[:, :rank, :])

@@ -62,7 +62,7 @@ class AuxIVA(DemixingSeparator):
 
     Notes
     -----
-    The sources are ``source_1``, ``source_2``, …, their images at all microphones, which sum to the mixture.
+    The sources are ``source_0``, ``source_1``, …, their images at all microphones, which sum to the mixture.
 
     Deviations from the papers: the objective is that of spectra with noise of 2**-20 of their power (2**-32
     in double precision), equally strong in all directions of whitened bins; frames below that, as a part of
@@ -87,8 +87,8 @@ class AuxIVA(DemixingSeparator):
     >>> import dspsep
     >>> scene = dspsep.data.scenes.reverberant(duration=3.0, rt60=0.1)
     >>> sources = dspsep.AuxIVA().separate(scene.mixture, scene.sample_rate)
-    >>> list(sources), sources["source_1"].shape
-    (['source_1', 'source_2'], (2, 48000))
+    >>> list(sources), sources["source_0"].shape
+    (['source_0', 'source_1'], (2, 48000))
     """
 
     update: Literal["ip", "ip2", "iss"] = "ip"

@@ -60,7 +60,7 @@ class FDICA(DemixingSeparator):
 
     Notes
     -----
-    The sources are ``source_1``, ``source_2``, …, their images at all microphones, which sum to the mixture.
+    The sources are ``source_0``, ``source_1``, …, their images at all microphones, which sum to the mixture.
     The losses are those of all bins, before they are put in order, which changes nothing in them.
 
     Deviations from the papers: those of `AuxIVA`. Cost: O(n_iter n_freqs n_frames n_channels**3). Peak memory
@@ -78,7 +78,7 @@ class FDICA(DemixingSeparator):
     >>> scene = dspsep.data.scenes.reverberant(duration=3.0, rt60=0.1)
     >>> sources = dspsep.FDICA(stft=dspsep.STFT(2048)).separate(scene.mixture, scene.sample_rate)
     >>> list(sources)
-    ['source_1', 'source_2']
+    ['source_0', 'source_1']
     """
 
     permutation: Literal["correlation", "score"] | None = "correlation"

@@ -79,7 +79,7 @@ class ILRMA(DemixingSeparator):
 
     Notes
     -----
-    The sources are ``source_1``, ``source_2``, …, their images at all microphones, which sum to the mixture.
+    The sources are ``source_0``, ``source_1``, …, their images at all microphones, which sum to the mixture.
     What comes of it depends on the random start by some decibels, and goes with the objective: so several
     starts are tried, and their objectives compared. `init` makes it depend less, which is not always for
     the better.
@@ -105,7 +105,7 @@ class ILRMA(DemixingSeparator):
     >>> separator = dspsep.ILRMA(n_iter=20, n_starts=1)
     >>> sources = separator.separate(scene.mixture, scene.sample_rate)
     >>> list(sources), sources.model.templates.shape
-    (['source_1', 'source_2'], (2, 2049, 2))
+    (['source_0', 'source_1'], (2, 2049, 2))
     """
 
     update: Literal["ip", "iss"] = "ip"

@@ -59,7 +59,7 @@ class OverIVA(DemixingSeparator):
 
     Notes
     -----
-    The sources are ``source_1``, ``source_2``, …, their images at all microphones, and ``background``, what
+    The sources are ``source_0``, ``source_1``, …, their images at all microphones, and ``background``, what
     they leave of the mixture.
 
     The update is iterative projection. Deviations from the paper: those of `AuxIVA`. Cost:
@@ -78,7 +78,7 @@ class OverIVA(DemixingSeparator):
     >>> scene = dspsep.data.scenes.reverberant(n_channels=3, duration=3.0, rt60=0.1)
     >>> sources = dspsep.OverIVA(n_iter=20).separate(scene.mixture, scene.sample_rate)
     >>> list(sources)
-    ['source_1', 'source_2', 'background']
+    ['source_0', 'source_1', 'background']
     """
 
     has_background: ClassVar[bool] = True
