@@ -358,9 +358,22 @@ def test_models_refuse_what_is_not_theirs():
         ({"losses": [1.0]}, "losses"),
         ({"contrasts": (1.0,)}, "contrasts"),
         ({"converged": 1}, "converged"),
+        ({"switches": (1.5,)}, "switches"),
+        ({"demixing": np.eye(2) * 1e-310}, "demixing"),  # the inverse of which is infinite
     ):
         with pytest.raises(InputError, match=f"^{name} must be"):
             dataclasses.replace(model, **changes)
+
+
+@pytest.mark.parametrize("level", [1e-290, 1e-308, 1e-320])
+def test_what_is_next_to_nothing_in_double_precision_has_a_result(level):
+    audio = mixed(2000, n=2) * level
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        sources = FastICA().separate(audio, RATE)
+    assert [warning.message.code for warning in caught] == ["W_RANK"] * (level < 1e-300)
+    np.testing.assert_allclose(sources.mixture(), audio, atol=1e-15 * np.abs(audio).max())
+    assert np.isfinite(sources.model.demixing).all()
 
 
 #: Least SI-SDR of any image, in dB: the issue asks for 35 of the first three.

@@ -184,6 +184,12 @@ def test_whitening():
     quiet = np.stack([X[0], X[0] + 1e-4 * X[1], X[0] + 1e-7 * X[2]])
     assert whiten(quiet)[0].shape == (2, 3000)  # 140 dB below the rest there is nothing
     single = whiten(X.astype(np.float32))[0]
+    for factor in (1e-290, 1e-200, 1e200, 1e300):
+        scaled, matrix, mean = whiten(X * factor)
+        np.testing.assert_allclose(scaled, Z, atol=1e-10)
+        np.testing.assert_allclose(matrix * factor, K, rtol=1e-9)
+        np.testing.assert_allclose(mean / factor, m, atol=1e-12)
+    assert whiten(X * 1e-310)[0].shape == (0, 3000)  # with a matrix that would be infinite
     assert single.dtype == np.float32
     np.testing.assert_allclose(single @ single.T / 3000, np.eye(4), atol=1e-5)
 
@@ -199,6 +205,12 @@ def test_functions_refuse_what_they_cannot_use():
                 function(bad)
     with pytest.raises(InputError, match=r"^Z must be neither silent"):
         infomax(np.full((2, 100), 1e300))
+    for function in (infomax, picard):
+        for lacking in (np.zeros((2, 100)), 1e-200 * X, X[[0, 0]]):
+            with pytest.raises(InputError, match=r"^Z must be neither silent nor of less rank"):
+                function(lacking)
+    with pytest.raises(InputError, match=r"^Z must be white"):
+        jade(X * 1e300)
     with pytest.raises(InputError, match=r"^n_lags must be"):
         sobi(whiten(X)[0], n_lags=1000)
     before = X.copy()

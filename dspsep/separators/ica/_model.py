@@ -85,6 +85,10 @@ class InstantaneousModel(Model):
             raise InputError("demixing", "of no more sources than channels", f"{self.demixing.shape}")
         if self.mean.shape != self.demixing.shape[1:]:
             raise InputError("mean", f"of shape {self.demixing.shape[1:]}", f"{self.mean.shape}")
+        with np.errstate(all="ignore"):
+            invertible = np.isfinite(self.mixing).all()
+        if not invertible:
+            raise InputError("demixing", "a matrix whose pseudo-inverse is finite", "one that is too small")
         self._check_record()
 
     def _check_record(self) -> None:
@@ -92,7 +96,10 @@ class InstantaneousModel(Model):
             if not isinstance(getattr(self, name), tuple):
                 raise InputError(name, "a tuple of numbers", repr(getattr(self, name))[:80])
             for value in getattr(self, name):
-                _checks.number(name, value)
+                if name == "switches":
+                    _checks.integer(name, value, minimum=0)
+                else:
+                    _checks.number(name, value)
         if len(self.contrasts) != self.n_sources:
             raise InputError("contrasts", f"{self.n_sources} numbers", f"{len(self.contrasts)}")
         for name in ("converged", "with_residual"):
