@@ -43,7 +43,7 @@ from dspsep.separators.spatial._projections import (
     share_of_bins,
     shares,
 )
-from dspsep.separators.spatial._projet import factor
+from dspsep.separators.spatial._projet import factor, matrix
 from dspsep.separators.spatial._stereo import (
     frame_blocks,
     in_blocks,
@@ -57,6 +57,7 @@ __all__ = ["PROJET", "PROJETModel"]
 
 _MOST_SOURCES = 100
 _MOST_ANGLES = 1000
+_FAINTEST = 1e-280
 
 
 @final
@@ -234,7 +235,8 @@ class PROJET(SpectralSeparator):
         for _, L, R in frame_blocks(spectrogram):
             xp = _backend.namespace(L, R)
             cells, energy = cells_of(L, R)
-            power = xp.where(energy > 0, xp.astype(energy, xp.float64), 1.0) ** (self.alpha * self.beta / 2)
+            # Exponents may be negative, and the inverse of a number below all normal ones is infinite.
+            power = xp.clip(xp.astype(energy, xp.float64), _FAINTEST, None) ** (self.alpha * self.beta / 2)
             weights += sums_by_cell(cells, xp.where(energy > 0, power, xp.zeros_like(power)), N_CELLS)
         return weights
 
@@ -301,11 +303,19 @@ class PROJETModel(MaskModel):
     def __post_init__(self) -> None:
         # A model may come from a file.
         _check_shape_of_model(self)
-        shape = tuple(np.shape(self.profiles))
-        if len(shape) != 2 or 0 in shape or shape[1] > _MOST_SOURCES or shape[0] > 2 * _MOST_ANGLES:
+        profiles = matrix("profiles", self.profiles)
+        shape = tuple(profiles.shape)
+        if shape[1] > _MOST_SOURCES or shape[0] > 2 * _MOST_ANGLES:
             raise InputError("profiles", "of shape (n_angles, n_sources)", f"{shape}")
-        if not (np.isfinite(self.profiles).all() and (self.profiles >= 0).all()):
-            raise InputError("profiles", "finite and not negative", "other values")
+        if self.opposite_phases and shape[0] % 2:
+            raise InputError("profiles", "of an even number of angles", f"{shape[0]}")
+        largest = _backend.scalar(_backend.namespace(profiles).max(profiles))
+        if largest > 1 + 1e-6:
+            raise InputError("profiles", "parts of the sources, from 0 to 1", f"{largest:g}")
+        if not isinstance(self.losses, tuple):
+            raise InputError("losses", "a tuple of numbers", repr(self.losses)[:60])
+        for loss in self.losses:
+            _checks.number("losses", loss)
 
     @property
     def source_names(self) -> tuple[str, ...]:
