@@ -23,6 +23,7 @@ from dspsep.errors import InputError, warn
 from dspsep.stft import Spectrogram
 
 __all__ = [
+    "check_shares",
     "checked_pair",
     "energy_of",
     "frame_blocks",
@@ -75,6 +76,13 @@ def checked_pair(names: tuple[str, str], first: object, second: object) -> tuple
         if exponent:
             pair = [_audio.times_power_of_two(array, exponent) for array in pair]
     return pair[0], pair[1]
+
+
+def check_shares(name: str, value: object) -> None:
+    """Refuse what is no array of finite numbers that are not negative: a model may come from a file."""
+    array = np.asarray(_backend.to_host(_backend.real_floating(name, value)))
+    if not (np.isfinite(array).all() and (array >= 0).all()):
+        raise InputError(name, "finite and not negative", "other values")
 
 
 def energy_of(X: Array) -> Array:

@@ -29,6 +29,7 @@ from dspsep.model import MaskModel
 from dspsep.progress import Callback, Progress
 from dspsep.separator import SpectralSeparator
 from dspsep.separators.spatial._stereo import (
+    check_shares,
     checked_pair,
     energy_of,
     frame_blocks,
@@ -255,6 +256,7 @@ class ADRessModel(MaskModel):
         _checks.choice("mask", self.mask, _MASKS)
         if tuple(np.shape(self.energies)) != (2 * self.n_gains + 1,):
             raise InputError("energies", f"of shape ({2 * self.n_gains + 1},)", f"{np.shape(self.energies)}")
+        check_shares("energies", self.energies)
 
     @property
     def source_names(self) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ from dspsep.progress import Callback, Progress
 from dspsep.separator import SpectralSeparator
 from dspsep.separators.spatial._panning import Plane, smoothed
 from dspsep.separators.spatial._stereo import (
+    check_shares,
     energy_of,
     frame_blocks,
     in_blocks,
@@ -50,6 +51,8 @@ _MOST_SOURCES = 100
 _LEAST_FREQS = 8
 #: A larger part of the weight beyond the longest delay means that sources are there.
 _MOST_BEYOND = 0.5
+#: What no peak is beyond: twice the largest attenuation, and a delay in seconds that is none.
+_MOST_GAIN, _LONGEST = 2e3, 1e9
 
 
 @final
@@ -266,13 +269,20 @@ class DUETModel(MaskModel):
         _checks.choice("mask", self.mask, _MASKS)
         if np.ndim(self.histogram) != 2:
             raise InputError("histogram", "of two axes", f"{np.ndim(self.histogram)}")
+        check_shares("histogram", self.histogram)
         if not isinstance(self.peaks, tuple) or len(self.peaks) > self.n_sources:
             raise InputError("peaks", f"at most {self.n_sources} pairs", repr(self.peaks)[:60])
-        for pair, minimum in ((self.limits, 0.0), *((peak, -math.inf) for peak in self.peaks)):
+        for name, pair in (("limits", self.limits), *(("peaks", peak) for peak in self.peaks)):
             if not isinstance(pair, tuple) or len(pair) != 2:
-                raise InputError("peaks and limits", "pairs of numbers", repr(pair)[:60])
-            _checks.number("peaks and limits", pair[0], minimum=0, above=True)
-            _checks.number("peaks and limits", pair[1], minimum=minimum)
+                raise InputError(
+                    name, "pairs of numbers" if name == "peaks" else "two numbers", repr(pair)[:60]
+                )
+            for value in pair:
+                _checks.number(name, value)
+        _checks.number("limits", min(self.limits), minimum=0, above=True)
+        for gain, delay in self.peaks:
+            _checks.number("peaks", gain, minimum=1 / _MOST_GAIN, maximum=_MOST_GAIN)
+            _checks.number("peaks", delay, minimum=-_LONGEST, maximum=_LONGEST)
 
     @property
     def source_names(self) -> tuple[str, ...]:
