@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,17 @@ def test_the_largest_correlation_is_that_of_all_lags():
         assert found == pytest.approx(max(np.abs(whole)))
     assert largest_delayed_correlation(np.eye(2), Z, 60) < 0.1
     assert largest_delayed_correlation(np.eye(2), Z[:, :100], 60) == 0
+
+
+def test_correlations_of_many_signals_do_not_exist_at_once():
+    Z = np.random.default_rng(0).standard_normal((20, 2**13))
+    Z[19, 9:] += Z[3, :-9]
+    tracemalloc.start()
+    found = largest_delayed_correlation(np.eye(20), Z, 50)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == pytest.approx(largest_delayed_correlation(np.eye(2), Z[[3, 19]], 50))
+    assert peak < 40e6  # all pairs have 52 MB of spectra, and as much again of correlations
 
 
 @pytest.mark.core
