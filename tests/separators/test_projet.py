@@ -216,13 +216,13 @@ def test_the_scale_of_the_data_does_not_matter(beta, dtype):
     V, K, Q, P = (matrix.astype(dtype) for matrix in problem())
     for start in (None, P):
         expected = projet(V, K, Q, P=start, beta=beta, n_iter=10)
-        for factor in (2.0**-60, 2.0**60):
-            scale = np.dtype(dtype).type(factor)
+        for size in (2.0**-60, 2.0**60):
+            scale = np.dtype(dtype).type(size)
             again = None if start is None else start * scale
             found = projet(V * scale, K, Q, P=again, beta=beta, n_iter=10)
             np.testing.assert_array_equal(found[0] / scale, expected[0])
             np.testing.assert_array_equal(found[1], expected[1])
-            np.testing.assert_allclose(np.array(found[2]) / factor**beta, expected[2], rtol=1e-12)
+            np.testing.assert_allclose(np.array(found[2]) / size**beta, expected[2], rtol=1e-12)
 
 
 def test_what_fades_below_all_numbers_has_a_weight():

@@ -274,9 +274,7 @@ class DUETModel(MaskModel):
             raise InputError("peaks", f"at most {self.n_sources} pairs", repr(self.peaks)[:60])
         for name, pair in (("limits", self.limits), *(("peaks", peak) for peak in self.peaks)):
             if not isinstance(pair, tuple) or len(pair) != 2:
-                raise InputError(
-                    name, "pairs of numbers" if name == "peaks" else "two numbers", repr(pair)[:60]
-                )
+                raise InputError(name, "made of pairs of numbers", repr(pair)[:60])
             for value in pair:
                 _checks.number(name, value)
         _checks.number("limits", min(self.limits), minimum=0, above=True)
