@@ -17,8 +17,8 @@ from dspsep.metrics import amari_index, si_sdr
 
 # %%
 # Each sample of a stereo recording is a point. A talker and a plucked melody are faint most of the time, and
-# seldom loud at once: points lie along two lines, one for each. Whitening makes the cloud round; then it is a matter of
-# turning it.
+# seldom loud at once: points lie along two lines, one for each. Whitening makes the cloud round; then it is
+# a matter of turning it.
 scene = scenes.instantaneous(n_sources=2, duration=8.0)
 Z, K, _ = whiten(scene.mixture)
 sources = FastICA().separate(scene.mixture, scene.sample_rate)

@@ -14,6 +14,7 @@ from dspsep._audio import Mixture
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.model import Model
+from dspsep.separators._names import numbered
 from dspsep.separators.ica._whitening import blocks
 
 __all__ = ["InstantaneousModel", "names_of"]
@@ -239,7 +240,7 @@ class InstantaneousModel(Model):
 
 def names_of(n_sources: int, with_residual: bool) -> tuple[str, ...]:
     """Return the names of so many sources."""
-    names = tuple(f"source_{k}" for k in range(n_sources))
+    names = numbered(n_sources)
     return (*names, "residual") if with_residual else names
 
 

@@ -29,7 +29,6 @@ __all__ = [
     "frame_blocks",
     "highest_peaks",
     "in_blocks",
-    "numbered",
     "sums_by_cell",
     "warn_if_few",
     "warn_unless_panned",
@@ -39,11 +38,6 @@ __all__ = [
 _BLOCK_SIZE = 2**18
 #: Half way from phases that are anything to those of panning.
 _LEAST_PANNED = (2 / math.pi + 1) / 2
-
-
-def numbered(n_sources: int) -> tuple[str, ...]:
-    """Return the names of so many sources."""
-    return tuple(f"source_{number}" for number in range(n_sources))
 
 
 def checked_pair(names: tuple[str, str], first: object, second: object) -> tuple[Array, Array]:

@@ -28,6 +28,7 @@ from dspsep.errors import InputError
 from dspsep.model import MaskModel
 from dspsep.progress import Callback, Progress
 from dspsep.separator import SpectralSeparator
+from dspsep.separators._names import numbered
 from dspsep.separators.spatial._stereo import (
     check_shares,
     checked_pair,
@@ -35,7 +36,6 @@ from dspsep.separators.spatial._stereo import (
     frame_blocks,
     highest_peaks,
     in_blocks,
-    numbered,
     sums_by_cell,
     warn_if_few,
     warn_unless_panned,

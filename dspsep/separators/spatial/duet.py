@@ -32,13 +32,13 @@ from dspsep.errors import InputError, warn
 from dspsep.model import MaskModel
 from dspsep.progress import Callback, Progress
 from dspsep.separator import SpectralSeparator
+from dspsep.separators._names import numbered
 from dspsep.separators.spatial._panning import Plane, smoothed
 from dspsep.separators.spatial._stereo import (
     check_shares,
     energy_of,
     frame_blocks,
     in_blocks,
-    numbered,
     warn_if_few,
 )
 from dspsep.stft import STFT, Spectrogram

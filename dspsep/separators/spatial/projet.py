@@ -32,22 +32,25 @@ from dspsep.errors import InputError
 from dspsep.model import MaskModel
 from dspsep.progress import Callback, Progress
 from dspsep.separator import SpectralSeparator
+from dspsep.separators._names import numbered
 from dspsep.separators.spatial._projections import (
+    MOST_ANGLES,
+    MOST_SOURCES,
     N_CELLS,
     angles,
     cell_projections,
     cells_of,
+    check_profiles,
     directions,
     looked_up,
     projectors,
     share_of_bins,
     shares,
 )
-from dspsep.separators.spatial._projet import factor, matrix
+from dspsep.separators.spatial._projet import factor
 from dspsep.separators.spatial._stereo import (
     frame_blocks,
     in_blocks,
-    numbered,
     sums_by_cell,
     warn_unless_panned,
 )
@@ -55,8 +58,6 @@ from dspsep.stft import STFT, Spectrogram
 
 __all__ = ["PROJET", "PROJETModel"]
 
-_MOST_SOURCES = 100
-_MOST_ANGLES = 1000
 _FAINTEST = 1e-280
 
 
@@ -158,8 +159,8 @@ class PROJET(SpectralSeparator):
         super().__post_init__()
         for name in ("n_sources", "n_angles", "n_projections", "alpha", "beta", "n_iter", "seed"):
             object.__setattr__(self, name, _checks.plain(getattr(self, name)))
-        _checks.integer("n_sources", self.n_sources, minimum=1, maximum=_MOST_SOURCES)
-        _checks.integer("n_angles", self.n_angles, minimum=2, maximum=_MOST_ANGLES)
+        _checks.integer("n_sources", self.n_sources, minimum=1, maximum=MOST_SOURCES)
+        _checks.integer("n_angles", self.n_angles, minimum=2, maximum=MOST_ANGLES)
         _check_shape_of_model(self)
         _checks.integer("seed", self.seed, minimum=0)
         for name in ("alpha", "beta"):
@@ -263,7 +264,7 @@ class PROJET(SpectralSeparator):
 
 
 def _check_shape_of_model(value: PROJET | PROJETModel) -> None:
-    _checks.integer("n_projections", value.n_projections, minimum=2, maximum=_MOST_ANGLES)
+    _checks.integer("n_projections", value.n_projections, minimum=2, maximum=MOST_ANGLES)
     if not isinstance(value.opposite_phases, (bool, np.bool_)):
         raise InputError("opposite_phases", "True or False", repr(value.opposite_phases)[:60])
     _checks.number("alpha", value.alpha, minimum=0, above=True, maximum=2)
@@ -303,15 +304,7 @@ class PROJETModel(MaskModel):
     def __post_init__(self) -> None:
         # A model may come from a file.
         _check_shape_of_model(self)
-        profiles = matrix("profiles", self.profiles)
-        shape = tuple(profiles.shape)
-        if shape[1] > _MOST_SOURCES or shape[0] > 2 * _MOST_ANGLES:
-            raise InputError("profiles", "of shape (n_angles, n_sources)", f"{shape}")
-        if self.opposite_phases and shape[0] % 2:
-            raise InputError("profiles", "of an even number of angles", f"{shape[0]}")
-        largest = _backend.scalar(_backend.namespace(profiles).max(profiles))
-        if largest > 1 + 1e-6:
-            raise InputError("profiles", "parts of the sources, from 0 to 1", f"{largest:g}")
+        check_profiles(self.profiles, self.opposite_phases)
         if not isinstance(self.losses, tuple):
             raise InputError("losses", "a tuple of numbers", repr(self.losses)[:60])
         for loss in self.losses:
