@@ -21,7 +21,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from dspsep import _backend
+from dspsep import _backend, _checks
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.separators.spatial._projet import matrix
@@ -34,6 +34,7 @@ __all__ = [
     "angles",
     "cell_projections",
     "cells_of",
+    "check_losses",
     "check_profiles",
     "directions",
     "looked_up",
@@ -69,6 +70,14 @@ def check_profiles(value: object, opposite: bool) -> None:
     largest = _backend.scalar(_backend.namespace(profiles).max(profiles))
     if largest > 1 + 1e-6:
         raise InputError("profiles", "parts of the sources, from 0 to 1", f"{largest:g}")
+
+
+def check_losses(losses: object) -> None:
+    """Refuse what is no tuple of finite numbers."""
+    if not isinstance(losses, tuple):
+        raise InputError("losses", "a tuple of numbers", repr(losses)[:60])
+    for loss in losses:
+        _checks.number("losses", loss)
 
 
 def directions(theta: _Matrix) -> _Matrix:

@@ -40,6 +40,7 @@ from dspsep.separators.spatial._projections import (
     angles,
     cell_projections,
     cells_of,
+    check_losses,
     check_profiles,
     directions,
     looked_up,
@@ -305,10 +306,7 @@ class PROJETModel(MaskModel):
         # A model may come from a file.
         _check_shape_of_model(self)
         check_profiles(self.profiles, self.opposite_phases)
-        if not isinstance(self.losses, tuple):
-            raise InputError("losses", "a tuple of numbers", repr(self.losses)[:60])
-        for loss in self.losses:
-            _checks.number("losses", loss)
+        check_losses(self.losses)
 
     @property
     def source_names(self) -> tuple[str, ...]:
