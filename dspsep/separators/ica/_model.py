@@ -21,8 +21,7 @@ __all__ = ["InstantaneousModel", "names_of"]
 
 # Singular values below this part of the largest are those of sources that are not there.
 _RANK = 1e-12
-# The inverse of a matrix with a larger entry is finite, as singular values below that part of the largest count
-# as none.
+# The inverse of a matrix with a larger entry is finite, since no smaller singular values count.
 _FAINT = 1e-290
 
 
