@@ -98,6 +98,9 @@ def test_settings_are_values():
     assert from_json(separator.to_json()) == separator
     assert separator.streams(RATE)
     assert not ADRess().streams(RATE)
+    for bad in (np.array(0.5), np.zeros((2, 2))):
+        with pytest.raises(InputError, match=r"^positions must be"):
+            ADRess(positions=bad)
 
 
 @pytest.mark.parametrize(

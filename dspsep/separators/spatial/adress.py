@@ -374,7 +374,7 @@ def _nulls(L: Array, R: Array, n_gains: int) -> tuple[Array, Array]:
 
 def _checked_positions(positions: object, least: int = 1) -> tuple[float, ...]:
     positions = _checks.plain(positions)
-    if isinstance(positions, np.ndarray):
+    if isinstance(positions, np.ndarray) and positions.ndim == 1:
         positions = tuple(positions.tolist())
     if not isinstance(positions, tuple) or len(positions) < least:
         raise InputError("positions", "a sequence of numbers from -1 to 1", repr(positions)[:60])

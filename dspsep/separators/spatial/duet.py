@@ -153,6 +153,7 @@ class DUET(SpectralSeparator):
         n_sources = _checks.plain(self.n_sources)
         _checks.integer("n_sources", n_sources, minimum=1, maximum=_MOST_SOURCES)
         object.__setattr__(self, "n_sources", n_sources)
+        _checks.number("max_delay_seconds", _checks.plain(self.max_delay_seconds), minimum=0, above=True)
         plane = self._plane
         for name in ("max_attenuation", "n_bins", "p", "q"):
             object.__setattr__(self, name, getattr(plane, name))

@@ -49,12 +49,7 @@ from dspsep.separators.spatial._projections import (
     shares,
 )
 from dspsep.separators.spatial._projet import factor
-from dspsep.separators.spatial._stereo import (
-    frame_blocks,
-    in_blocks,
-    sums_by_cell,
-    warn_unless_panned,
-)
+from dspsep.separators.spatial._stereo import frame_blocks, in_blocks, sums_by_cell, warn_unless_panned
 from dspsep.stft import STFT, Spectrogram
 
 __all__ = ["PROJET", "PROJETModel"]
