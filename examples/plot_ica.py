@@ -1,6 +1,6 @@
 """
-What makes two voices independent?
-==================================
+What makes two sources independent?
+===================================
 
 Two sources in two channels, at once and at levels that stay: one matrix takes them apart. We look at what
 `FastICA`, `Picard` and `SOBI` look at, and at what a room does to all of them.
@@ -16,9 +16,9 @@ from dspsep.data import scenes
 from dspsep.metrics import amari_index, si_sdr
 
 # %%
-# Each sample of a stereo recording is a point. Two talkers are silent most of the time, and seldom loud at
-# once: points lie along two lines, one for each. Whitening makes the cloud round; then it is a matter of
-# turning it.
+# Each sample of a stereo recording is a point. A talker and a plucked melody are faint most of the time, and
+# seldom loud at once: points lie along two lines, one for each. Whitening makes the cloud round; then it is
+# a matter of turning it.
 scene = scenes.instantaneous(n_sources=2, duration=8.0)
 Z, K, _ = whiten(scene.mixture)
 sources = FastICA().separate(scene.mixture, scene.sample_rate)
@@ -65,7 +65,7 @@ print(f"sum is off by {np.abs(sources.mixture() - scene.mixture).max():.0e}")
 four = scenes.instantaneous(n_sources=4, duration=8.0)
 figure, ax = plt.subplots(figsize=(9, 3), layout="constrained")
 for separator in (FastICA(), Infomax(), Picard(), Picard(ortho=True), JADE(), SOBI()):
-    result = separator.separate(four.mixture, four.sample_rate)
+    result = separator.separate(four.mixture.astype(np.float64), four.sample_rate)
     name = type(separator).__name__ + ("-O" if getattr(separator, "ortho", False) else "")
     index = amari_index(result.model.demixing, four.mixing)
     worst = min(max(si_sdr(true, audio) for audio in result.values()) for true in four.sources.values())
@@ -74,7 +74,7 @@ for separator in (FastICA(), Infomax(), Picard(), Picard(ortho=True), JADE(), SO
     )
     if name in ("Infomax", "Picard"):
         losses = np.array(result.model.losses)
-        ax.semilogy(np.arange(1, len(losses) + 1), losses - losses.min() + 1e-7, label=name)
+        ax.semilogy(np.arange(1, len(losses) + 1), losses - losses.min() + 1e-12, label=name)
 ax.set(
     xlabel="iteration",
     ylabel="loss above its end",

@@ -111,10 +111,10 @@ separator = DUET(n_sources=3)
 gains(truths, separator.separate(truths.sum(axis=0), rate))
 
 # %%
-# The histogram of attenuation and delay has a peak for each; circles are the truth. Of a phase the whole
-# turns are unknown: with delays that are ten times as long it goes round at a few hundred hertz, and of the
-# two talkers that are beyond the histogram now there is nothing but a haze. `DUET` warns where that is most
-# of what is heard.
+# The histogram of attenuation and delay (its square root, to show what is faint) has a peak for each; circles
+# are the truth. Of a phase the whole turns are unknown: with delays that are ten times as long it goes round
+# at a few hundred hertz, and of the two talkers that are beyond the histogram now there is nothing but a
+# haze. `DUET` warns where that is most of what is heard.
 most, longest = separator.max_attenuation, separator.max_delay_seconds
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained", sharey=True)
 for ax, factor in zip(axes, (1, 10), strict=True):
@@ -123,7 +123,7 @@ for ax, factor in zip(axes, (1, 10), strict=True):
         *spectrogram.values, 2 * np.pi * spectrogram.frequencies(), max_attenuation=most, max_delay=longest
     )
     extent = (-1e6 * longest, 1e6 * longest, -most, most)
-    ax.imshow(H, origin="lower", aspect="auto", cmap="magma", extent=extent)
+    ax.imshow(np.sqrt(H), origin="lower", aspect="auto", cmap="magma", extent=extent)
     ax.plot(
         1e6 * factor * delays,
         levels - 1 / levels,

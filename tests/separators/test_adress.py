@@ -98,6 +98,9 @@ def test_settings_are_values():
     assert from_json(separator.to_json()) == separator
     assert separator.streams(RATE)
     assert not ADRess().streams(RATE)
+    for bad in (np.array(0.5), np.zeros((2, 2))):
+        with pytest.raises(InputError, match=r"^positions must be"):
+            ADRess(positions=bad)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +132,9 @@ def test_models_of_other_shapes_are_refused():
     good = {"positions": (0.0,), "n_sources": 1, "width": 1, "n_gains": 5, "mask": "soft"}
     with pytest.raises(InputError, match=r"^energies must be"):
         ADRessModel(**good, energies=np.zeros(10))
+    for bad in (np.full(11, np.nan), np.full(11, 1j), np.full(11, "a")):
+        with pytest.raises(InputError, match=r"^energies must be"):
+            ADRessModel(**good, energies=bad)
     with pytest.raises(InputError, match=r"^positions must be at most 1"):
         ADRessModel(**{**good, "positions": (0.0, 0.5)}, energies=np.zeros(11))
 

@@ -103,6 +103,9 @@ def test_sobi_parts_gaussian_sources_by_their_spectra_and_the_others_do_not():
     # And peaked sources of one spectrum, the other way round.
     white = MIXING[:2, :2] @ rng.laplace(size=(2, 100_000))
     assert codes(SOBI(), white) == ["W_SPECTRA"]
+    for n_samples in (1000, 8000):  # in which correlations of noise differ by chance
+        assert codes(SOBI(), white[:, :n_samples]) == ["W_SPECTRA"]
+        assert codes(SOBI(), audio[:, :n_samples]) == []
     assert codes(JADE(), white) == codes(FastICA(), white) == codes(Picard(), white) == []
 
 
@@ -358,9 +361,22 @@ def test_models_refuse_what_is_not_theirs():
         ({"losses": [1.0]}, "losses"),
         ({"contrasts": (1.0,)}, "contrasts"),
         ({"converged": 1}, "converged"),
+        ({"switches": (1.5,)}, "switches"),
+        ({"demixing": np.eye(2) * 1e-310}, "demixing"),  # the inverse of which is infinite
     ):
         with pytest.raises(InputError, match=f"^{name} must be"):
             dataclasses.replace(model, **changes)
+
+
+@pytest.mark.parametrize("level", [1e-290, 1e-308, 1e-320])
+def test_what_is_next_to_nothing_in_double_precision_has_a_result(level):
+    audio = mixed(2000, n=2) * level
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        sources = FastICA().separate(audio, RATE)
+    assert [warning.message.code for warning in caught] == ["W_RANK"] * (level < 1e-300)
+    np.testing.assert_allclose(sources.mixture(), audio, atol=1e-15 * np.abs(audio).max())
+    assert np.isfinite(sources.model.demixing).all()
 
 
 #: Least SI-SDR of any image, in dB: the issue asks for 35 of the first three.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,17 @@ def test_the_largest_correlation_is_that_of_all_lags():
     assert largest_delayed_correlation(np.eye(2), Z[:, :100], 60) == 0
 
 
+def test_correlations_of_many_signals_do_not_exist_at_once():
+    Z = np.random.default_rng(0).standard_normal((20, 2**13))
+    Z[19, 9:] += Z[3, :-9]
+    tracemalloc.start()
+    found = largest_delayed_correlation(np.eye(20), Z, 50)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == pytest.approx(largest_delayed_correlation(np.eye(2), Z[[3, 19]], 50))
+    assert peak < 40e6  # all pairs have 52 MB of spectra, and as much again of correlations
+
+
 @pytest.mark.core
 @pytest.mark.parametrize("n", [2, 3, 6])
 def test_joint_diagonalisation_is_exact_where_there_is_one(n):
@@ -184,6 +196,12 @@ def test_whitening():
     quiet = np.stack([X[0], X[0] + 1e-4 * X[1], X[0] + 1e-7 * X[2]])
     assert whiten(quiet)[0].shape == (2, 3000)  # 140 dB below the rest there is nothing
     single = whiten(X.astype(np.float32))[0]
+    for factor in (1e-290, 1e-200, 1e200, 1e300):
+        scaled, matrix, mean = whiten(X * factor)
+        np.testing.assert_allclose(scaled, Z, atol=1e-10)
+        np.testing.assert_allclose(matrix * factor, K, rtol=1e-9)
+        np.testing.assert_allclose(mean / factor, m, atol=1e-12)
+    assert whiten(X * 1e-310)[0].shape == (0, 3000)  # with a matrix that would be infinite
     assert single.dtype == np.float32
     np.testing.assert_allclose(single @ single.T / 3000, np.eye(4), atol=1e-5)
 
@@ -199,6 +217,12 @@ def test_functions_refuse_what_they_cannot_use():
                 function(bad)
     with pytest.raises(InputError, match=r"^Z must be neither silent"):
         infomax(np.full((2, 100), 1e300))
+    for function in (infomax, picard):
+        for lacking in (np.zeros((2, 100)), 1e-200 * X, X[[0, 0]]):
+            with pytest.raises(InputError, match=r"^Z must be neither silent nor of less rank"):
+                function(lacking)
+    with pytest.raises(InputError, match=r"^Z must be white"):
+        jade(X * 1e300)
     with pytest.raises(InputError, match=r"^n_lags must be"):
         sobi(whiten(X)[0], n_lags=1000)
     before = X.copy()

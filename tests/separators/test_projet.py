@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
-from dspsep import PROJET, STFT, InputError, PROJETModel, from_json, projet
+from dspsep import PROJET, STFT, DspsepWarning, InputError, PROJETModel, from_json, projet
 from dspsep.data import scenes
 from dspsep.metrics import si_sdr
 from dspsep.separators.spatial._projections import (
@@ -179,7 +181,16 @@ def test_settings_out_of_range(settings):
 
 
 @pytest.mark.parametrize(
-    "profiles", [np.ones(3), -np.ones((3, 2)), np.full((3, 2), np.nan), np.ones((3, 101))]
+    "profiles",
+    [
+        np.ones(3),
+        -np.ones((3, 2)),
+        np.full((3, 2), np.nan),
+        np.ones((3, 101)),
+        np.full((3, 2), 1j),
+        np.full((3, 2), "a"),
+        np.full((3, 2), 1e308),
+    ],
 )
 def test_models_out_of_range(profiles):
     rest = {
@@ -192,6 +203,36 @@ def test_models_out_of_range(profiles):
     }
     with pytest.raises(InputError, match=r"^profiles must be"):
         PROJETModel(profiles=profiles, **rest)
+    with pytest.raises(InputError, match=r"^profiles must be of an even number"):
+        PROJETModel(profiles=np.ones((3, 2)), **{**rest, "opposite_phases": True})
+    for losses in (5, (np.nan,), ("a",)):
+        with pytest.raises(InputError, match=r"^losses must be"):
+            PROJETModel(profiles=np.ones((3, 2)), **{**rest, "losses": losses})
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("beta", [-1.0, 0.0, 1.0, 3.0])
+def test_the_scale_of_the_data_does_not_matter(beta, dtype):
+    V, K, Q, P = (matrix.astype(dtype) for matrix in problem())
+    for start in (None, P):
+        expected = projet(V, K, Q, P=start, beta=beta, n_iter=10)
+        for size in (2.0**-60, 2.0**60):
+            scale = np.dtype(dtype).type(size)
+            again = None if start is None else start * scale
+            found = projet(V * scale, K, Q, P=again, beta=beta, n_iter=10)
+            np.testing.assert_array_equal(found[0] / scale, expected[0])
+            np.testing.assert_array_equal(found[1], expected[1])
+            np.testing.assert_allclose(np.array(found[2]) / size**beta, expected[2], rtol=1e-12)
+
+
+def test_what_fades_below_all_numbers_has_a_weight():
+    audio = np.random.default_rng(0).standard_normal((2, 8000)) * 10.0 ** -np.linspace(0, 330, 8000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        warnings.simplefilter("ignore", DspsepWarning)
+        sources = PROJET(stft=STFT(256), alpha=2, beta=-1, n_iter=3).separate(audio, 8000)
+    assert np.abs(sources.mixture() - audio).max() < 1e-12
+    assert np.isfinite(sources.model.losses).all()
 
 
 def test_matrices_out_of_range():

@@ -18,7 +18,7 @@ from dspsep.separators.ica._doubts import warn_of_delays, warn_of_gaussians
 from dspsep.separators.ica._iterations import Report, Solution
 from dspsep.separators.ica._model import InstantaneousModel, names_of
 from dspsep.separators.ica._moments import GAUSSIAN, log_cosh_means
-from dspsep.separators.ica._whitening import Whitening, apply, whitening
+from dspsep.separators.ica._whitening import MOST_EXPONENT, Whitening, apply, whitening
 from dspsep.sources import Sources
 
 __all__ = ["InstantaneousSeparator"]
@@ -110,7 +110,7 @@ class InstantaneousSeparator(Separator):
             return self._too_short(audio, rate, n_sources)
         tell = callback or _say_nothing
         tell(Progress(stage="whitening"))
-        white = whitening(audio.samples, n_sources)
+        white = whitening(audio.samples, n_sources if audio.exponent < MOST_EXPONENT else 0)
         rank = white.K.shape[0]
         if rank < n_sources and audio.peak > 0:
             warn(

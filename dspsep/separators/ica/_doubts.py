@@ -19,6 +19,8 @@ _DELAYED = 0.1
 _LONGEST_SECONDS = 0.02
 # What is looked at: so many runs of so many samples, all over the signals.
 _RUNS, _LENGTH = 32, 2**13
+# How many values of cross spectra there are at once: those of all pairs of eight signals.
+_AT_ONCE = 2**19
 
 
 def warn_of_gaussians(contrasts: Array, n_samples: int, stacklevel: int) -> bool:
@@ -55,14 +57,20 @@ def largest_delayed_correlation(W: Array, Z: Array, n_lags: int) -> float:
         return 0.0
     xp = _backend.namespace(Z)
     there = matrix_like(W, Z)
-    cross = 0
-    for start in np.linspace(0, n_samples - _LENGTH, n_runs).astype(int).tolist():
-        spectra = xp.fft.rfft(there @ Z[:, start : start + _LENGTH], n=2 * _LENGTH)
-        cross = cross + xp.conj(spectra)[:, None, :] * spectra[None, :, :]
-    correlations = on_host(xp.fft.irfft(cross, n=2 * _LENGTH), 1)
-    powers = np.einsum("iit->it", correlations)[:, 0]
+    starts = np.linspace(0, n_samples - _LENGTH, n_runs).astype(int).tolist()
+    lags = slice(1, min(n_lags, _LENGTH - 1) + 1)
+    powers, largest = np.zeros(n), np.zeros((n, n))
+    # Of many signals, all pairs at once would be far more than the signals.
+    n_rows = max(1, _AT_ONCE // (n * _LENGTH))
+    for first in range(0, n, n_rows):
+        rows = slice(first, min(first + n_rows, n))
+        cross = 0
+        for start in starts:
+            spectra = xp.fft.rfft(there @ Z[:, start : start + _LENGTH], n=2 * _LENGTH)
+            cross = cross + xp.conj(spectra[rows, :])[:, None, :] * spectra[None, :, :]
+        correlations = on_host(xp.fft.irfft(cross, n=2 * _LENGTH), 1)
+        powers[rows] = np.einsum("iit->it", correlations[:, rows])[:, 0]
+        largest[rows] = np.abs(correlations[:, :, lags]).max(axis=2)
     levels = np.sqrt(np.maximum(powers[:, None] * powers[None, :], np.finfo(float).tiny))
-    lags = np.arange(1, min(n_lags, _LENGTH - 1) + 1)
-    apart = ~np.eye(n, dtype=bool)
     # Negative lags of one pair are the positive ones of the other.
-    return float(np.max(np.abs(correlations[:, :, lags]).max(axis=2)[apart] / levels[apart]))
+    return float(np.max((largest / levels)[~np.eye(n, dtype=bool)]))

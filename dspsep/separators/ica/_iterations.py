@@ -85,7 +85,8 @@ def covariance(Z: Array) -> Array:
 def white_signals(Z: object) -> Array:
     """Return `Z` if it is a matrix of finite, white signals."""
     checked = signals("Z", Z)
-    error = float(np.abs(covariance(checked) - np.eye(checked.shape[0])).max())
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = float(np.abs(covariance(checked) - np.eye(checked.shape[0])).max())
     if not error <= _WHITE:
         raise InputError(
             "Z",

@@ -34,6 +34,8 @@ __all__ = ["Likelihood", "Point", "precondition"]
 
 # A source that has changed its sign this often is as good as Gaussian, and stays what it is.
 _MOST_SWITCHES = 4
+# Variances below this part of the largest are rounding.
+_SINGULAR = 1e-14
 
 
 class Point(NamedTuple):
@@ -88,11 +90,20 @@ class Likelihood:
         Raises
         ------
         InputError
-            If it has no loss.
+            If it has no loss, or there is none that is least.
         """
         point = self.at(W)
         if point is None:
             raise InputError("Z", "neither silent nor too loud", "signals whose likelihood is no number")
+        variances = np.linalg.eigvalsh(self._covariance)
+        # What is silent in some direction is the likelier the more it is amplified, without end.
+        if not variances[0] > _SINGULAR * variances[-1]:
+            raise InputError(
+                "Z",
+                "neither silent nor of less rank than it has rows",
+                f"variances from {variances[0]:.2g} to {variances[-1]:.2g}",
+                "Use Z, K, m = dspsep.whiten(X) first.",
+            )
         return point
 
     def at(self, W: Array) -> Point | None:

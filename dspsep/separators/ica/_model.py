@@ -14,12 +14,15 @@ from dspsep._audio import Mixture
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.model import Model
+from dspsep.separators._names import numbered
 from dspsep.separators.ica._whitening import blocks
 
 __all__ = ["InstantaneousModel", "names_of"]
 
 # Singular values below this part of the largest are those of sources that are not there.
 _RANK = 1e-12
+# The inverse of a matrix with a larger entry is finite, since no smaller singular values count.
+_FAINT = 1e-290
 
 
 @final
@@ -85,6 +88,13 @@ class InstantaneousModel(Model):
             raise InputError("demixing", "of no more sources than channels", f"{self.demixing.shape}")
         if self.mean.shape != self.demixing.shape[1:]:
             raise InputError("mean", f"of shape {self.demixing.shape[1:]}", f"{self.mean.shape}")
+        if 0 < np.abs(self.demixing).max() < _FAINT:
+            with np.errstate(all="ignore"):
+                invertible = np.isfinite(self.mixing).all()
+            if not invertible:
+                raise InputError(
+                    "demixing", "a matrix whose pseudo-inverse is finite", "one that is too small"
+                )
         self._check_record()
 
     def _check_record(self) -> None:
@@ -92,7 +102,10 @@ class InstantaneousModel(Model):
             if not isinstance(getattr(self, name), tuple):
                 raise InputError(name, "a tuple of numbers", repr(getattr(self, name))[:80])
             for value in getattr(self, name):
-                _checks.number(name, value)
+                if name == "switches":
+                    _checks.integer(name, value, minimum=0)
+                else:
+                    _checks.number(name, value)
         if len(self.contrasts) != self.n_sources:
             raise InputError("contrasts", f"{self.n_sources} numbers", f"{len(self.contrasts)}")
         for name in ("converged", "with_residual"):
@@ -232,7 +245,7 @@ class InstantaneousModel(Model):
 
 def names_of(n_sources: int, with_residual: bool) -> tuple[str, ...]:
     """Return the names of so many sources."""
-    names = tuple(f"source_{k}" for k in range(n_sources))
+    names = numbered(n_sources)
     return (*names, "residual") if with_residual else names
 
 

@@ -15,11 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dspsep import _backend, _checks
+from dspsep import _audio, _backend, _checks
 from dspsep._typing import Array
 from dspsep.errors import InputError
 
 __all__ = [
+    "MOST_EXPONENT",
     "RANK_TOLERANCE",
     "Whitening",
     "blocks",
@@ -33,6 +34,8 @@ __all__ = [
 #: A direction counts if its variance is more than this part of the largest: 100 dB below it, there is nothing
 #: that was recorded, and single precision has some 44 dB of what is left.
 RANK_TOLERANCE = 1e-10
+#: What has to be scaled up by such a power of two has no matrix within the range of double precision.
+MOST_EXPONENT = 980
 # What is constant varies by the rounding of its mean: this part of its square.
 _CONSTANT = 1e-24
 # What a block of samples may have, with a handful of temporaries, to stay in the cache; and how much work
@@ -101,8 +104,12 @@ def whiten(X: Array, *, n_components: int | None = None) -> tuple[Array, Array, 
     X = signals("X", X)
     if n_components is not None:
         _checks.integer("n_components", n_components, minimum=1)
-    white = whitening(X, n_components)
-    return apply(white, X), white.K, white.m
+    xp = _backend.namespace(X)
+    # Squares of what is very loud or very faint leave the range of double precision.
+    exponent = _audio.safe_exponent(_backend.scalar(xp.max(xp.abs(X))))
+    scaled = _audio.times_power_of_two(X, exponent) if exponent else X
+    white = whitening(scaled, n_components if exponent < MOST_EXPONENT else 0)
+    return apply(white, scaled), np.ldexp(white.K, exponent), np.ldexp(white.m, -exponent)
 
 
 def whitening(X: Array, n_components: int | None = None) -> Whitening:

@@ -33,8 +33,9 @@ from dspsep.separators.ica._whitening import blocks
 
 __all__ = ["SOBI", "sobi"]
 
-# Sources whose correlations differ by less than this, at every lag, are not told apart.
-_SAME_SPECTRUM = 0.03
+# Sources whose correlations differ by less than this at every lag, or by no more than those of noise do by
+# chance at the worst of many lags, are not told apart.
+_SAME_SPECTRUM, _DEVIATIONS = 0.03, 4.0
 # Samples of a block: the same in each lag, and few enough for single precision to add them up.
 _BLOCK = 2**13
 
@@ -121,7 +122,7 @@ class SOBI(InstantaneousSeparator):
         longest = min(max(1, round(self.lag_seconds * sample_rate)), int(Z.shape[1]) // 2)
         matrices = lagged_correlations(Z, longest)
         solution = jointly_diagonalise(matrices, self.n_iter, self.tol, report)
-        _warn_of_equal_spectra(diagonal_of(matrices, solution.W))
+        _warn_of_equal_spectra(diagonal_of(matrices, solution.W), int(Z.shape[1]))
         return solution
 
 
@@ -201,10 +202,11 @@ def lagged_correlations(Z: Array, n_lags: int) -> Array:
     return np.asarray(0.5 * (R + np.swapaxes(R, 1, 2)))
 
 
-def _warn_of_equal_spectra(correlations: Array) -> None:
+def _warn_of_equal_spectra(correlations: Array, n_samples: int) -> None:
     n = correlations.shape[1]
     apart = np.abs(correlations[:, :, None] - correlations[:, None, :]).max(axis=0)
-    alike = int(np.sum((apart + np.eye(n)).min(axis=0) < _SAME_SPECTRUM)) if n > 1 else 0
+    limit = max(_SAME_SPECTRUM, _DEVIATIONS * (2 / n_samples) ** 0.5)
+    alike = int(np.sum((apart + np.eye(n)).min(axis=0) < limit)) if n > 1 else 0
     if alike:
         warn(
             "W_SPECTRA",

@@ -21,15 +21,21 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from dspsep import _backend
+from dspsep import _backend, _checks
 from dspsep._typing import Array
+from dspsep.errors import InputError
+from dspsep.separators.spatial._projet import matrix
 from dspsep.separators.spatial._stereo import energy_of
 
 __all__ = [
+    "MOST_ANGLES",
+    "MOST_SOURCES",
     "N_CELLS",
     "angles",
     "cell_projections",
     "cells_of",
+    "check_losses",
+    "check_profiles",
     "directions",
     "looked_up",
     "projectors",
@@ -40,6 +46,7 @@ __all__ = [
 #: Half a degree of pan angle, and 1/31 of the way from the edge of the disk to its middle.
 _N_TURNS, _N_DEPTHS = 360, 32
 N_CELLS = _N_TURNS * _N_DEPTHS
+MOST_SOURCES, MOST_ANGLES = 100, 1000
 
 _Matrix = npt.NDArray[np.float64]
 
@@ -50,6 +57,27 @@ def angles(number: int, opposite: bool) -> _Matrix:
         return np.linspace(0, math.pi / 2, number)
     # The two ends are one line.
     return np.linspace(-math.pi / 2, math.pi / 2, 2 * number - 1)[1:]
+
+
+def check_profiles(value: object, opposite: bool) -> None:
+    """Refuse what is not how much of each source is at each of some angles: a model may come from a file."""
+    profiles = matrix("profiles", value)
+    shape = tuple(profiles.shape)
+    if shape[1] > MOST_SOURCES or shape[0] > 2 * MOST_ANGLES:
+        raise InputError("profiles", "of shape (n_angles, n_sources)", f"{shape}")
+    if opposite and shape[0] % 2:
+        raise InputError("profiles", "of an even number of angles", f"{shape[0]}")
+    largest = _backend.scalar(_backend.namespace(profiles).max(profiles))
+    if largest > 1 + 1e-6:
+        raise InputError("profiles", "parts of the sources, from 0 to 1", f"{largest:g}")
+
+
+def check_losses(losses: object) -> None:
+    """Refuse what is no tuple of finite numbers."""
+    if not isinstance(losses, tuple):
+        raise InputError("losses", "a tuple of numbers", repr(losses)[:60])
+    for loss in losses:
+        _checks.number("losses", loss)
 
 
 def directions(theta: _Matrix) -> _Matrix:
@@ -98,6 +126,7 @@ def shares(parts: npt.NDArray[np.float64]) -> Iterator[npt.NDArray[np.float64]]:
 
 
 def share_of_bins(table: npt.NDArray[np.float64], L: Array, R: Array) -> Array:
+    """Return the entry of each bin of two spectra."""
     return looked_up(table, L, R, cells_of(L, R)[0])
 
 

@@ -17,15 +17,19 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from dspsep import _backend, _checks
+from dspsep._audio import times_power_of_two
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.progress import Callback, Progress
 
-__all__ = ["factor", "projet"]
+__all__ = ["factor", "matrix", "projet"]
 
 #: What the model has everywhere, in parts of the mean of V.
 _FLOOR = 2.0**-33
+_LARGEST = float(np.finfo(np.float64).max)
 
 
 def projet(
@@ -52,7 +56,7 @@ def projet(
     Q : array of shape (n_places, n_sources)
         How much of each source is at each place, to begin with. Not changed.
     P : array of shape (n_bins, n_sources), optional
-        How much of each source is in each bin, to begin with; by default the same of all.
+        How much of each source is in each bin, to begin with; by default the same in all, of the size of V.
     weights : array of shape (n_bins,), optional
         How often each bin counts; once by default.
     beta : float, default=1.0
@@ -99,7 +103,7 @@ def projet(
     >>> sorted(Q.argmax(axis=0).tolist()), losses[-1] < 1e-3 * losses[0]
     ([2, 7], True)
     """
-    V, K, Q = (_matrix(name, array) for name, array in (("V", V), ("K", K), ("Q", Q)))
+    V, K, Q = (matrix(name, array) for name, array in (("V", V), ("K", K), ("Q", Q)))
     xp = _backend.namespace(V, K, Q)
     n_bins, n_sources = V.shape[0], Q.shape[1]
     if tuple(K.shape) != (V.shape[1], Q.shape[0]):
@@ -108,13 +112,17 @@ def projet(
     beta = _checks.number("beta", _checks.plain(beta), minimum=-1, maximum=3)
     n_iter = _checks.integer("n_iter", _checks.plain(n_iter), minimum=0)
     if weights is not None:
-        weights = _matrix("weights", _backend.as_array("weights", weights)[:, None])
+        weights = matrix("weights", _backend.as_array("weights", weights)[:, None])
         if weights.shape[0] != n_bins:
             raise InputError("weights", f"of shape ({n_bins},)", f"({weights.shape[0]},)")
+    # Powers of what is loud or faint leave the range of single precision.
+    exponent = -math.frexp(_backend.scalar(xp.max(V)))[1]
+    V = times_power_of_two(V, exponent)
     if P is not None:
-        P = _matrix("P", P)
+        P = matrix("P", P)
         if tuple(P.shape) != (n_bins, n_sources):
             raise InputError("P", f"of shape ({n_bins}, {n_sources})", f"{tuple(P.shape)}")
+        P = times_power_of_two(P, exponent)
     else:
         P = xp.ones((n_bins, n_sources), dtype=V.dtype, device=V.device)
     losses = []
@@ -122,11 +130,14 @@ def projet(
     states = factor(V, K, P, Q, weights=weights, beta=beta, n_iter=n_iter)
     for found in states:
         P, Q, loss = found
+        # The divergence of k V is k^beta times that of V.
+        with np.errstate(over="ignore"):
+            loss = float(min(loss * np.exp2(-exponent * beta), _LARGEST))
         losses.append(loss)
         told = Progress(stage="fit", iteration=len(losses) - 1, n_iterations=n_iter, loss=loss)
         if callback is not None and len(losses) > 1 and callback(told):
             break
-    return P, Q, tuple(losses)
+    return times_power_of_two(P, -exponent), Q, tuple(losses)
 
 
 def factor(
@@ -226,7 +237,8 @@ def _weighted_sum(part: Array, weights: Array | None) -> float:
     return _backend.scalar(xp.sum(part if weights is None else weights * part, dtype=xp.float64))
 
 
-def _matrix(name: str, value: Any) -> Array:
+def matrix(name: str, value: Any) -> Array:
+    """Return `value` if it is a matrix of finite numbers that are not negative."""
     array = _backend.real_floating(name, value)
     xp = _backend.namespace(array)
     if array.ndim != 2 or 0 in array.shape:

@@ -23,12 +23,12 @@ from dspsep.errors import InputError, warn
 from dspsep.stft import Spectrogram
 
 __all__ = [
+    "check_shares",
     "checked_pair",
     "energy_of",
     "frame_blocks",
     "highest_peaks",
     "in_blocks",
-    "numbered",
     "sums_by_cell",
     "warn_if_few",
     "warn_unless_panned",
@@ -38,11 +38,6 @@ __all__ = [
 _BLOCK_SIZE = 2**18
 #: Half way from phases that are anything to those of panning.
 _LEAST_PANNED = (2 / math.pi + 1) / 2
-
-
-def numbered(n_sources: int) -> tuple[str, ...]:
-    """Return the names of so many sources."""
-    return tuple(f"source_{number}" for number in range(n_sources))
 
 
 def checked_pair(names: tuple[str, str], first: object, second: object) -> tuple[Array, Array]:
@@ -75,6 +70,13 @@ def checked_pair(names: tuple[str, str], first: object, second: object) -> tuple
         if exponent:
             pair = [_audio.times_power_of_two(array, exponent) for array in pair]
     return pair[0], pair[1]
+
+
+def check_shares(name: str, value: object) -> None:
+    """Refuse what is no array of finite numbers that are not negative: a model may come from a file."""
+    array = np.asarray(_backend.to_host(_backend.real_floating(name, value)))
+    if not (np.isfinite(array).all() and (array >= 0).all()):
+        raise InputError(name, "finite and not negative", "other values")
 
 
 def energy_of(X: Array) -> Array:

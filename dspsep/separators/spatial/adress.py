@@ -28,13 +28,14 @@ from dspsep.errors import InputError
 from dspsep.model import MaskModel
 from dspsep.progress import Callback, Progress
 from dspsep.separator import SpectralSeparator
+from dspsep.separators._names import numbered
 from dspsep.separators.spatial._stereo import (
+    check_shares,
     checked_pair,
     energy_of,
     frame_blocks,
     highest_peaks,
     in_blocks,
-    numbered,
     sums_by_cell,
     warn_if_few,
     warn_unless_panned,
@@ -255,6 +256,7 @@ class ADRessModel(MaskModel):
         _checks.choice("mask", self.mask, _MASKS)
         if tuple(np.shape(self.energies)) != (2 * self.n_gains + 1,):
             raise InputError("energies", f"of shape ({2 * self.n_gains + 1},)", f"{np.shape(self.energies)}")
+        check_shares("energies", self.energies)
 
     @property
     def source_names(self) -> tuple[str, ...]:
@@ -372,7 +374,7 @@ def _nulls(L: Array, R: Array, n_gains: int) -> tuple[Array, Array]:
 
 def _checked_positions(positions: object, least: int = 1) -> tuple[float, ...]:
     positions = _checks.plain(positions)
-    if isinstance(positions, np.ndarray):
+    if isinstance(positions, np.ndarray) and positions.ndim == 1:
         positions = tuple(positions.tolist())
     if not isinstance(positions, tuple) or len(positions) < least:
         raise InputError("positions", "a sequence of numbers from -1 to 1", repr(positions)[:60])

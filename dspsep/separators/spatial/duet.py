@@ -32,12 +32,13 @@ from dspsep.errors import InputError, warn
 from dspsep.model import MaskModel
 from dspsep.progress import Callback, Progress
 from dspsep.separator import SpectralSeparator
+from dspsep.separators._names import numbered
 from dspsep.separators.spatial._panning import Plane, smoothed
 from dspsep.separators.spatial._stereo import (
+    check_shares,
     energy_of,
     frame_blocks,
     in_blocks,
-    numbered,
     warn_if_few,
 )
 from dspsep.stft import STFT, Spectrogram
@@ -50,6 +51,8 @@ _MOST_SOURCES = 100
 _LEAST_FREQS = 8
 #: A larger part of the weight beyond the longest delay means that sources are there.
 _MOST_BEYOND = 0.5
+#: What no peak is beyond: twice the largest attenuation, and a delay in seconds that is none.
+_MOST_GAIN, _LONGEST = 2e3, 1e9
 
 
 @final
@@ -150,6 +153,7 @@ class DUET(SpectralSeparator):
         n_sources = _checks.plain(self.n_sources)
         _checks.integer("n_sources", n_sources, minimum=1, maximum=_MOST_SOURCES)
         object.__setattr__(self, "n_sources", n_sources)
+        _checks.number("max_delay_seconds", _checks.plain(self.max_delay_seconds), minimum=0, above=True)
         plane = self._plane
         for name in ("max_attenuation", "n_bins", "p", "q"):
             object.__setattr__(self, name, getattr(plane, name))
@@ -266,13 +270,18 @@ class DUETModel(MaskModel):
         _checks.choice("mask", self.mask, _MASKS)
         if np.ndim(self.histogram) != 2:
             raise InputError("histogram", "of two axes", f"{np.ndim(self.histogram)}")
+        check_shares("histogram", self.histogram)
         if not isinstance(self.peaks, tuple) or len(self.peaks) > self.n_sources:
             raise InputError("peaks", f"at most {self.n_sources} pairs", repr(self.peaks)[:60])
-        for pair, minimum in ((self.limits, 0.0), *((peak, -math.inf) for peak in self.peaks)):
+        for name, pair in (("limits", self.limits), *(("peaks", peak) for peak in self.peaks)):
             if not isinstance(pair, tuple) or len(pair) != 2:
-                raise InputError("peaks and limits", "pairs of numbers", repr(pair)[:60])
-            _checks.number("peaks and limits", pair[0], minimum=0, above=True)
-            _checks.number("peaks and limits", pair[1], minimum=minimum)
+                raise InputError(name, "made of pairs of numbers", repr(pair)[:60])
+            for value in pair:
+                _checks.number(name, value)
+        _checks.number("limits", min(self.limits), minimum=0, above=True)
+        for gain, delay in self.peaks:
+            _checks.number("peaks", gain, minimum=1 / _MOST_GAIN, maximum=_MOST_GAIN)
+            _checks.number("peaks", delay, minimum=-_LONGEST, maximum=_LONGEST)
 
     @property
     def source_names(self) -> tuple[str, ...]:

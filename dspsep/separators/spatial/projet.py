@@ -32,11 +32,16 @@ from dspsep.errors import InputError
 from dspsep.model import MaskModel
 from dspsep.progress import Callback, Progress
 from dspsep.separator import SpectralSeparator
+from dspsep.separators._names import numbered
 from dspsep.separators.spatial._projections import (
+    MOST_ANGLES,
+    MOST_SOURCES,
     N_CELLS,
     angles,
     cell_projections,
     cells_of,
+    check_losses,
+    check_profiles,
     directions,
     looked_up,
     projectors,
@@ -44,19 +49,12 @@ from dspsep.separators.spatial._projections import (
     shares,
 )
 from dspsep.separators.spatial._projet import factor
-from dspsep.separators.spatial._stereo import (
-    frame_blocks,
-    in_blocks,
-    numbered,
-    sums_by_cell,
-    warn_unless_panned,
-)
+from dspsep.separators.spatial._stereo import frame_blocks, in_blocks, sums_by_cell, warn_unless_panned
 from dspsep.stft import STFT, Spectrogram
 
 __all__ = ["PROJET", "PROJETModel"]
 
-_MOST_SOURCES = 100
-_MOST_ANGLES = 1000
+_FAINTEST = 1e-280
 
 
 @final
@@ -157,8 +155,8 @@ class PROJET(SpectralSeparator):
         super().__post_init__()
         for name in ("n_sources", "n_angles", "n_projections", "alpha", "beta", "n_iter", "seed"):
             object.__setattr__(self, name, _checks.plain(getattr(self, name)))
-        _checks.integer("n_sources", self.n_sources, minimum=1, maximum=_MOST_SOURCES)
-        _checks.integer("n_angles", self.n_angles, minimum=2, maximum=_MOST_ANGLES)
+        _checks.integer("n_sources", self.n_sources, minimum=1, maximum=MOST_SOURCES)
+        _checks.integer("n_angles", self.n_angles, minimum=2, maximum=MOST_ANGLES)
         _check_shape_of_model(self)
         _checks.integer("seed", self.seed, minimum=0)
         for name in ("alpha", "beta"):
@@ -234,7 +232,8 @@ class PROJET(SpectralSeparator):
         for _, L, R in frame_blocks(spectrogram):
             xp = _backend.namespace(L, R)
             cells, energy = cells_of(L, R)
-            power = xp.where(energy > 0, xp.astype(energy, xp.float64), 1.0) ** (self.alpha * self.beta / 2)
+            # Exponents may be negative, and the inverse of a number below all normal ones is infinite.
+            power = xp.clip(xp.astype(energy, xp.float64), _FAINTEST, None) ** (self.alpha * self.beta / 2)
             weights += sums_by_cell(cells, xp.where(energy > 0, power, xp.zeros_like(power)), N_CELLS)
         return weights
 
@@ -261,7 +260,7 @@ class PROJET(SpectralSeparator):
 
 
 def _check_shape_of_model(value: PROJET | PROJETModel) -> None:
-    _checks.integer("n_projections", value.n_projections, minimum=2, maximum=_MOST_ANGLES)
+    _checks.integer("n_projections", value.n_projections, minimum=2, maximum=MOST_ANGLES)
     if not isinstance(value.opposite_phases, (bool, np.bool_)):
         raise InputError("opposite_phases", "True or False", repr(value.opposite_phases)[:60])
     _checks.number("alpha", value.alpha, minimum=0, above=True, maximum=2)
@@ -301,11 +300,8 @@ class PROJETModel(MaskModel):
     def __post_init__(self) -> None:
         # A model may come from a file.
         _check_shape_of_model(self)
-        shape = tuple(np.shape(self.profiles))
-        if len(shape) != 2 or 0 in shape or shape[1] > _MOST_SOURCES or shape[0] > 2 * _MOST_ANGLES:
-            raise InputError("profiles", "of shape (n_angles, n_sources)", f"{shape}")
-        if not (np.isfinite(self.profiles).all() and (self.profiles >= 0).all()):
-            raise InputError("profiles", "finite and not negative", "other values")
+        check_profiles(self.profiles, self.opposite_phases)
+        check_losses(self.losses)
 
     @property
     def source_names(self) -> tuple[str, ...]:
