@@ -210,8 +210,3 @@ def check_source_name(name: object) -> str:
     if not isinstance(name, str) or not name or len(name) > 120 or not name.isprintable():
         raise InputError("a source's name", "a printable string of 1 to 120 characters", repr(name)[:60])
     return name
-
-
-def numbered(n_sources: int) -> tuple[str, ...]:
-    """Return the names of sources that only their order tells apart: ``source_0``, ``source_1``, …."""
-    return tuple(f"source_{number}" for number in range(n_sources))

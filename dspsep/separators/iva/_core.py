@@ -11,11 +11,12 @@ from dspsep._typing import Array
 from dspsep.errors import InputError, warn
 from dspsep.progress import Callback, Progress
 from dspsep.separator import Separator
+from dspsep.separators._names import numbered
 from dspsep.separators.iva._demixed import checked_spectra, demixed
 from dspsep.separators.iva._model import BACKGROUND, DemixingModel
 from dspsep.separators.iva._updates import Found, Report
 from dspsep.separators.iva._whitening import Whitened
-from dspsep.sources import Sources, numbered
+from dspsep.sources import Sources
 from dspsep.stft import STFT, Spectrogram
 
 __all__ = ["MAX_N_ITER", "DemixingSeparator"]

@@ -10,9 +10,9 @@ import numpy as np
 from dspsep import _backend
 from dspsep._typing import Array
 from dspsep.errors import InputError, warn
+from dspsep.separators._names import numbered
 from dspsep.separators.iva._updates import Found
 from dspsep.separators.iva._whitening import Whitened, whiten
-from dspsep.sources import numbered
 
 __all__ = ["Demixed", "checked_matrices", "checked_spectra", "demixed"]
 
