@@ -147,6 +147,21 @@ def test_models_are_stored_and_checked(tmp_path):
         CACGMMModel(B=-model.B, weights=model.weights, losses=model.losses)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_models_that_files_make_up(dtype):
+    """The size of B does not matter; what would leave the range of numbers is refused."""
+    spectrogram = STFT(64).forward(noise(900, dtype, 2), RATE)
+    model = CACGMM(stft=STFT(64), n_iter=2).fit(spectrogram)
+    expected = next(model.iter_masks(spectrogram))
+    for size in (1e-90, 1e90):
+        again = CACGMMModel(B=size * model.B, weights=model.weights, losses=model.losses)
+        np.testing.assert_allclose(next(again.iter_masks(spectrogram)), expected, atol=1e-5)
+    for B in (1e-320 * model.B, 1e300 * model.B, np.diag([1, 1e-200]) + 0 * model.B):
+        with pytest.raises(InputError, match="B must be of matrices"):
+            CACGMMModel(B=B, weights=model.weights, losses=model.losses)
+
+
 @pytest.mark.parametrize("settings", [{"n_sources": 0}, {"n_iter": 0}, {"seed": -1}])
 def test_settings_are_checked(settings):
     with pytest.raises(InputError) as caught:
