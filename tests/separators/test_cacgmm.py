@@ -100,8 +100,9 @@ def test_recordings_without_rank(dtype):
     mono[1] = mono[0]
     separator = CACGMM(stft=SMALL, n_sources=3, n_iter=4)
     for audio in (dead, mono, noise(20, dtype, 2)):
-        with pytest.warns(DspsepWarning, match="W_RANK"):
+        with pytest.warns(DspsepWarning, match="W_RANK") as caught:
             sources = separator.separate(audio, RATE)
+        assert [warning.filename for warning in caught] == [__file__]
         assert all(np.isfinite(source).all() for source in sources.values())
 
 

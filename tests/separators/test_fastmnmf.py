@@ -314,6 +314,9 @@ def test_models_are_stored_and_know_what_they_fit(tmp_path):
     for audio in (noise(9000, n_channels=2), noise(3000, n_channels=3)):
         with pytest.raises(InputError, match="spectrogram"):
             next(model.iter_images(SMALL.forward(audio, RATE)))
+    for init in (None, "random"):
+        with pytest.raises(InputError, match="made by this transform"):
+            FastMNMF2(stft=SMALL, init=init).fit(STFT(512).forward(mixture, RATE))
 
 
 @pytest.mark.filterwarnings("error")

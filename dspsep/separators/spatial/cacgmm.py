@@ -218,7 +218,7 @@ class CACGMM(SpectralSeparator):
             If there is only one channel.
         """
         data = split(spectrogram.values, min_channels=self.min_channels)
-        warn_of_rank(data, "CACGMM")
+        warn_of_rank(data, "CACGMM", stacklevel=6)
 
         def report(iteration: int, loss: float) -> bool:
             told = Progress(stage="fit", iteration=iteration, n_iterations=self.n_iter, loss=loss)

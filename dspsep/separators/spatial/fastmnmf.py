@@ -258,7 +258,8 @@ class FastMNMF2(Separator):
         spectrogram : Spectrogram
             Made by ``self.stft.forward``.
         callback : callable, optional
-            Called with stage ``"fit"`` and the loss after each iteration. Returning True ends them.
+            Called with stage ``"fit"`` and the loss after each iteration, before that with ``"directions"``
+            or what `init` tells. Returning True ends the iterations of the stage.
 
         Returns
         -------
@@ -268,8 +269,11 @@ class FastMNMF2(Separator):
         Raises
         ------
         InputError
-            If there is only one channel, or `init` gives another number of sources.
+            If there is only one channel, another transform made the spectrogram, or `init` gives another
+            number of sources.
         """
+        if spectrogram.stft != self.stft:
+            raise InputError("spectrogram", f"made by this transform, {self.stft}", f"{spectrogram.stft}")
         samples = None if self.init == "random" else self.stft._inverse(spectrogram, None)
         return self._learned(spectrogram, samples, callback)
 
@@ -308,7 +312,7 @@ class FastMNMF2(Separator):
     ) -> FastMNMF2Model:
         data = split(spectrogram.values, min_channels=self.min_channels)
         powers_fit(data)
-        warn_of_rank(data, "FastMNMF2")
+        warn_of_rank(data, "FastMNMF2", stacklevel=5)
         start = self._start(data, spectrogram, samples, callback)
         report = partial(_tell, callback, "fit", self.n_iter)
         n_iter = 0 if data.silent else self.n_iter
