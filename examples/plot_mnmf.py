@@ -66,8 +66,8 @@ axes[1].set(xlabel="iteration", ylabel="objective", title="negative log-likeliho
 axes[1].grid(alpha=0.3)
 
 # %%
-# How well it went: the gain in SI-SDR over the mixture, in the best order of the sources. Which number a talker
-# has depends on the start, and is another one here and there.
+# How well it went: the gain in SI-SDR over the mixture, in the best order of the sources. Which number a
+# talker has depends on the start, and is another one here and there.
 references = list(scene.sources.values())
 
 
