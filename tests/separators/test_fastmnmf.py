@@ -277,6 +277,19 @@ class _True(Separator):
         return {name: ref[:, : mixture.shape[1]] for name, ref in self.scene.references.items()}
 
 
+class _Odd(_True):
+    """What the function that it is made with makes of a mixture."""
+
+    def separate(self, mixture, sample_rate, *, callback=None):
+        return {"one": mixture, "other": self.scene(mixture)}
+
+
+@pytest.mark.parametrize("make", [lambda x: x[0], lambda x: x[:1], lambda x: x[:, 1:], lambda x: x * np.nan])
+def test_what_begins_may_be_wrong(make):
+    with pytest.raises(InputError, match="init must be a separator whose sources"):
+        FastMNMF2(stft=SMALL, n_iter=1, init=_Odd(make)).separate(noise(3000, n_channels=2), RATE)
+
+
 def gain(scene, mixture, sources):
     """Return the mean gain of SI-SDR of the images, in the best order."""
     references = [reference[:, : mixture.shape[1]] for reference in scene.references.values()]

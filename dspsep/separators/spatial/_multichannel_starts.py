@@ -14,7 +14,7 @@ from dspsep.kernels import kernels_for
 from dspsep.separators.spatial._multichannel import Split, blocks, check_parameters, split
 from dspsep.separators.spatial._multichannel_updates import Factors, iterate, matched, model_of
 
-__all__ = ["from_images", "in_units", "powers_fit", "random_start", "with_given"]
+__all__ = ["fitting_image", "from_images", "in_units", "powers_fit", "random_start", "with_given"]
 
 # What a source of the start has of the directions that are not its own.
 _ELSEWHERE = 0.05
@@ -117,6 +117,18 @@ def _extremes(data: Split, factors: Factors) -> tuple[float, float]:
         Y = model_of(factors.W[:, part, :] @ factors.H, factors.g)
         least, most = min(least, _backend.scalar(xp.min(Y))), max(most, _backend.scalar(xp.max(Y)))
     return least, most
+
+
+def fitting_image(source: Array, samples: Array) -> Array:
+    """Return a source that a separator, which may be anyone's, made of samples, if it is like these."""
+    found = _backend.as_array("init", source)
+    if found.shape != samples.shape:
+        got = f"{tuple(found.shape)}"
+        raise InputError("init", f"a separator whose sources have the mixture's shape {samples.shape}", got)
+    xp = _backend.namespace(found)
+    if not _backend.scalar(xp.max(xp.abs(found))) < np.inf:
+        raise InputError("init", "a separator whose sources are finite", "NaN or infinite numbers")
+    return found
 
 
 def from_images(data: Split, images: Iterable[Array], n_components: int, seed: int) -> Factors:

@@ -35,6 +35,7 @@ from dspsep.separators.spatial._multichannel import (
 from dspsep.separators.spatial._multichannel_mixtures import learned
 from dspsep.separators.spatial._multichannel_model import FastMNMF2Model
 from dspsep.separators.spatial._multichannel_starts import (
+    fitting_image,
     from_images,
     in_units,
     powers_fit,
@@ -335,7 +336,7 @@ class FastMNMF2(Separator):
         if isinstance(self.init, Separator):
             sources = self.init.separate(samples, rate, callback=callback)
             _check_number(len(sources), self.n_sources)
-            found = sources.values()
+            found = (fitting_image(source, samples) for source in sources.values())
         else:
             report = partial(_tell, callback, "directions", _N_ITER_OF_DIRECTIONS)
             found = _by_direction(samples, rate, self.n_sources, self.seed, report)
