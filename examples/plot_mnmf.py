@@ -66,7 +66,8 @@ axes[1].set(xlabel="iteration", ylabel="objective", title="negative log-likeliho
 axes[1].grid(alpha=0.3)
 
 # %%
-# How well it went: the gain in SI-SDR over the mixture, in the best order of the sources.
+# How well it went: the gain in SI-SDR over the mixture, in the best order of the sources. Which number a
+# talker has depends on the start, and is another one here and there.
 references = list(scene.sources.values())
 
 
@@ -78,14 +79,16 @@ def gains(estimates):
     ]
 
 
+found = {}
 for title, sources in {"CACGMM": masked, "FastMNMF2": filtered}.items():
-    best = max((gains(order) for order in permutations(sources.values())), key=sum)
-    print(f"{title:10}", "  ".join(f"{gain:5.1f} dB" for gain in best))
+    found[title] = max(permutations(sources.values()), key=lambda order: sum(gains(order)))
+    print(f"{title:10}", "  ".join(f"{gain:5.1f} dB" for gain in gains(found[title])))
 
 # %%
-# The mixture, and one source by masks and by filters. Which number a talker has depends on the start.
-figure, axes = plt.subplots(3, 1, figsize=(9, 7), layout="constrained")
-shown = {"mixture": scene.mixture, "CACGMM": masked["source_0"], "FastMNMF2": filtered["source_0"]}
+# The mixture, and one talker: as recorded alone, by masks and by filters.
+figure, axes = plt.subplots(4, 1, figsize=(9, 9), layout="constrained")
+shown = {"mixture": scene.mixture, "alone": references[0]}
+shown.update((title, order[0]) for title, order in found.items())
 for ax, (title, audio) in zip(axes, shown.items(), strict=True):
     plot_spectrogram(audio, rate, ax=ax, reference=scene.mixture)
     ax.set_title(title)

@@ -100,8 +100,9 @@ def test_recordings_without_rank(dtype):
     mono[1] = mono[0]
     separator = CACGMM(stft=SMALL, n_sources=3, n_iter=4)
     for audio in (dead, mono, noise(20, dtype, 2)):
-        with pytest.warns(DspsepWarning, match="W_RANK"):
+        with pytest.warns(DspsepWarning, match="W_RANK") as caught:
             sources = separator.separate(audio, RATE)
+        assert [warning.filename for warning in caught] == [__file__]
         assert all(np.isfinite(source).all() for source in sources.values())
 
 
@@ -145,6 +146,21 @@ def test_models_are_stored_and_checked(tmp_path):
         next(model.iter_masks(SMALL.forward(noise(3000, n_channels=3), RATE)))
     with pytest.raises(InputError, match="positive definite"):
         CACGMMModel(B=-model.B, weights=model.weights, losses=model.losses)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_models_that_files_make_up(dtype):
+    """The size of B does not matter; what would leave the range of numbers is refused."""
+    spectrogram = STFT(64).forward(noise(900, dtype, 2), RATE)
+    model = CACGMM(stft=STFT(64), n_iter=2).fit(spectrogram)
+    expected = next(model.iter_masks(spectrogram))
+    for size in (1e-90, 1e90):
+        again = CACGMMModel(B=size * model.B, weights=model.weights, losses=model.losses)
+        np.testing.assert_allclose(next(again.iter_masks(spectrogram)), expected, atol=1e-5)
+    for B in (1e-320 * model.B, 1e300 * model.B, np.diag([1, 1e-200]) + 0 * model.B):
+        with pytest.raises(InputError, match="B must be of matrices"):
+            CACGMMModel(B=B, weights=model.weights, losses=model.losses)
 
 
 @pytest.mark.parametrize("settings", [{"n_sources": 0}, {"n_iter": 0}, {"seed": -1}])

@@ -26,13 +26,15 @@ from dspsep import (
 from dspsep.kernels import kernels_for
 from dspsep.metrics import si_sdr
 from dspsep.separators.spatial import _multichannel_updates
-from dspsep.separators.spatial._multichannel import NOISE
+from dspsep.separators.spatial._multichannel import NOISE, split
+from dspsep.separators.spatial._multichannel_starts import random_start
 from tests.cases import case_names, real_case
 from tests.separators.oracles.make_fastmnmf import CASES, N_COMPONENTS, N_ITER, case, gaussians, loss, numbers
 from tests.test_stft import noise
 
 RATE = 16000
 SMALL = STFT(256)
+FACTORS = ("demixing", "directivity", "templates", "activations")
 ORACLE = Path(__file__).parent / "oracles" / "fastmnmf.npz"
 
 
@@ -125,8 +127,7 @@ def test_images_are_those_of_the_wiener_filter(n_channels, n_sources):
     spectrogram = stft.forward(noise(200, n_channels=n_channels), RATE)
     X = spectrogram.values
     *factors, losses = fastmnmf2(X, n_sources, n_components=2, n_iter=5)
-    names = ("demixing", "directivity", "templates", "activations")
-    model = FastMNMF2Model(**dict(zip(names, factors, strict=True)), losses=losses)
+    model = FastMNMF2Model(**dict(zip(FACTORS, factors, strict=True)), losses=losses)
     images = np.stack(list(model.iter_images(spectrogram)))
     Q, g, W, H = factors
     A = np.linalg.inv(Q)
@@ -210,6 +211,19 @@ def test_a_start_is_in_the_units_of_the_spectrum():
     assert louder == losses
 
 
+@pytest.mark.core
+def test_activations_fit_what_is_given():
+    """The size of spectra, directivities and Q does not matter where activations are not given."""
+    X, W, _ = case(2, 2)
+    settings = {"n_components": N_COMPONENTS, "n_iter": 1}
+    start, Q = random_start(split(X), 2, N_COMPONENTS, 0), np.broadcast_to(np.eye(2), (X.shape[1], 2, 2))
+    *_, losses = fastmnmf2(X, 2, W=W, g=start.g, Q=Q, **settings)
+    *_, scaled = fastmnmf2(X, 2, W=2.0**20 * W, g=2.0**9 * start.g, Q=Q, **settings)
+    assert scaled == losses
+    *_, scaled = fastmnmf2(X, 2, W=W, g=start.g, Q=2.0**9 * Q, **settings)
+    np.testing.assert_allclose(scaled, losses, rtol=1e-9)
+
+
 def test_callbacks_end_iterations():
     X = spectrum(2)
     told = []
@@ -287,6 +301,9 @@ def test_models_are_stored_and_know_what_they_fit(tmp_path):
     for audio in (noise(9000, n_channels=2), noise(3000, n_channels=3)):
         with pytest.raises(InputError, match="spectrogram"):
             next(model.iter_images(SMALL.forward(audio, RATE)))
+    for init in (None, "random"):
+        with pytest.raises(InputError, match="made by this transform"):
+            FastMNMF2(stft=SMALL, init=init).fit(STFT(512).forward(mixture, RATE))
 
 
 @pytest.mark.parametrize(
@@ -299,6 +316,7 @@ def test_models_are_stored_and_know_what_they_fit(tmp_path):
         ({"stft": 512}, "stft"),
         ({"init": "directions"}, "init"),
         ({"init": HPSS(), "n_sources": 3}, "init"),
+        ({"init": np.zeros(3)}, "init"),
         ({"accelerate": 1}, "accelerate"),
     ],
 )
@@ -308,6 +326,7 @@ def test_settings_are_checked(settings, name):
     assert caught.value.name == name
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("X", "options", "name"),
     [
@@ -318,6 +337,14 @@ def test_settings_are_checked(settings, name):
         (spectrum(2), {"g": -np.ones((2, 2))}, "g"),
         (spectrum(2), {"W": np.ones((2, 9, 16)) * np.inf}, "W"),
         (spectrum(2), {"H": np.ones((2, 16, 39))}, "H"),
+        (spectrum(2), {"Q": np.ones((9, 2, 2))}, "Q"),
+        (spectrum(2), {"Q": np.broadcast_to(1e200 * np.eye(2), (9, 2, 2))}, "Q"),
+        (spectrum(2), {"g": np.array([[1.0, 0], [1, 0]])}, "g"),
+        (spectrum(2), {"g": np.full((2, 2), 1e308)}, "g"),
+        (spectrum(2, dtype="complex64"), {"W": np.full((2, 9, 16), 1e300)}, "W"),
+        (spectrum(2), {"W": np.zeros((2, 9, 16))}, "W"),
+        (spectrum(2), {"H": np.zeros((2, 16, 40))}, "H"),
+        (1e-200 * spectrum(2), {}, "X"),
     ],
 )
 def test_arguments_are_checked(X, options, name):

@@ -132,7 +132,7 @@ def blocks(data: Split, n_rows: int) -> Iterator[slice]:
         yield slice(first, min(first + step, data.n_freqs))
 
 
-def warn_of_rank(data: Split, name: str) -> None:
+def warn_of_rank(data: Split, name: str, *, stacklevel: int) -> None:
     """Warn with ``W_RANK`` if in nearly all of the signal some channel says nothing new."""
     if data.silent:
         return
@@ -151,7 +151,7 @@ def warn_of_rank(data: Split, name: str) -> None:
             "W_RANK",
             f"the mixture's {data.n_channels} channels are not independent (one is silent or repeats others, "
             f"or there are fewer frames than channels): {name} has less to tell sources apart by.",
-            stacklevel=5,
+            stacklevel=stacklevel,
         )
 
 

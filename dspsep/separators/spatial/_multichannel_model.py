@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import final
@@ -20,6 +21,9 @@ from dspsep.separators.spatial._multichannel import (
 from dspsep.stft import Spectrogram
 
 __all__ = ["FastMNMF2Model"]
+
+# Demixing matrices, whose size does not matter, are below this: products with spectra are then numbers.
+_LARGEST = 1e100
 
 
 @final
@@ -52,9 +56,16 @@ class FastMNMF2Model(Model):
         Q = check_parameters("demixing", self.demixing, (None, None, None), signed=True)
         g = check_parameters("directivity", self.directivity, (None, Q.shape[1]), signed=False)
         W = check_parameters("templates", self.templates, (g.shape[0], Q.shape[0], None), signed=False)
-        check_parameters("activations", self.activations, (g.shape[0], W.shape[2], None), signed=False)
+        H = check_parameters("activations", self.activations, (g.shape[0], W.shape[2], None), signed=False)
         if Q.shape[1] != Q.shape[2]:
             raise InputError("demixing", "of square matrices", f"{tuple(Q.shape)}")
+        xp = _backend.namespace(Q, W, H)
+        largest, determinant = xp.max(xp.abs(Q)), xp.min(xp.linalg.slogdet(Q)[1])
+        if not (_backend.scalar(largest) < _LARGEST and _backend.scalar(determinant) > -math.inf):
+            raise InputError("demixing", f"of matrices below {_LARGEST:g} with an inverse", "others")
+        most = _backend.scalar(xp.max(W)) * _backend.scalar(xp.max(H)) * int(W.shape[2])
+        if not most < xp.finfo(xp.result_type(W, H)).max:
+            raise InputError("templates and activations", "of products in the range of numbers", f"{most:g}")
         if not isinstance(self.losses, tuple):
             raise InputError("losses", "a tuple of numbers", repr(self.losses)[:80])
         for loss in self.losses:
@@ -101,12 +112,16 @@ class FastMNMF2Model(Model):
         data = Split(xp.permute_dims(xp.real(X), (1, 0, 2)), g, 1.0, 1.0)
         for part in blocks(data, 4 * max(int(Q.shape[1]), int(g.shape[0]))):
             L = self.templates[:, part, :] @ self.activations
-            L = L / xp.max(L)  # its size does not matter, and might not be a normal number
+            most = _backend.scalar(xp.max(L))
+            L = L / (most or 1.0)  # its size does not matter, and might not be a normal number
             flat = xp.astype(xp.reshape(L, (L.shape[0], -1)), xp.float64)
             Y = xp.reshape(xp.permute_dims(g, (1, 0)) @ flat, (-1, *L.shape[1:]))
             own = g[number, :][:, None, None] * xp.astype(L[number, :, :], xp.float64)[None, :, :]
             # Matrices of mixtures without rank are nearly singular: their products are made in double.
             x = xp.astype(xp.permute_dims(X[:, part, :], (1, 0, 2)), xp.complex128)
+            if _backend.scalar(xp.min(Y)) == 0:  # not in what `fit` finds: nobody's is everybody's
+                own = xp.where(Y > 0, own, xp.full_like(Y, 1 / int(g.shape[0])))
+                Y = xp.where(Y > 0, Y, xp.ones_like(Y))
             share = xp.permute_dims(own / Y, (1, 0, 2))
             y = inverse[part, :, :] @ (share * (Q[part, :, :] @ x))
             image[:, part, :] = xp.astype(xp.permute_dims(y, (1, 0, 2)), X.dtype)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from dspsep import _backend
 from dspsep._typing import Array
+from dspsep.errors import InputError
 from dspsep.kernels import kernels_for
-from dspsep.separators.spatial._multichannel import Split, split
-from dspsep.separators.spatial._multichannel_updates import Factors, iterate, matched
+from dspsep.separators.spatial._multichannel import Split, blocks, check_parameters, split
+from dspsep.separators.spatial._multichannel_updates import Factors, iterate, matched, model_of
 
-__all__ = ["from_images", "random_start"]
+__all__ = ["fitting_image", "from_images", "in_units", "powers_fit", "random_start", "with_given"]
 
 # What a source of the start has of the directions that are not its own.
 _ELSEWHERE = 0.05
@@ -23,6 +24,12 @@ _N_ITER = 20
 _APART = 1e-4
 # Powers of images below this part of their mean count less: what is there is rounding.
 _QUIET = 1e-6
+# Scales of spectra beyond which powers are no numbers even in double precision, or leave single precision.
+_MAX_SCALE, _SINGLE_SCALE = 2.0**450, 2.0**40
+# Sizes of the rows of a Q that is given, and powers of a model that is, for a mixture of power 1: within
+# these squares of inverses, times powers of the mixture, are numbers, in single and in double precision.
+_ROWS = 1e-8, 1e8
+_SINGLE_POWERS, _DOUBLE_POWERS = (1e-14, 1e18), (1e-100, 1e100)
 
 
 class _Place(NamedTuple):
@@ -42,6 +49,86 @@ def random_start(data: Split, n_sources: int, n_components: int, seed: int) -> F
     identity = xp.eye(data.n_channels, dtype=xp.complex128, device=data.parts.device)
     Q = xp.broadcast_to(identity, (data.n_freqs, data.n_channels, data.n_channels))
     return matched(data, Factors(xp.asarray(Q, copy=True), _circular(data, n_sources), W, H))
+
+
+def powers_fit(data: Split) -> None:
+    """Refuse a spectrum whose powers are beyond all numbers."""
+    if not 1 / _MAX_SCALE <= data.scale <= _MAX_SCALE:
+        got = f"numbers near {1 / data.scale:.0e}"
+        raise InputError("X", "a spectrum whose powers are in the range of numbers", got, "Scale it.")
+
+
+def in_units(data: Split, H: Array) -> Array:
+    """Return activations in the units of the spectrum, in double precision if that needs their range."""
+    if not 1 / _SINGLE_SCALE <= data.scale <= _SINGLE_SCALE:
+        xp = _backend.namespace(H)
+        H = xp.astype(H, xp.float64)
+    return H / data.scale**2
+
+
+def with_given(data: Split, start: Factors, given: Mapping[str, Array | None]) -> Factors:
+    """Return a start with those factors that a user gives, checked, and scaled to fit unless H is given."""
+    xp = _backend.namespace(data.parts)
+    fitting = {}
+    for name, value in given.items():
+        if value is None:
+            continue
+        like = getattr(start, name)
+        checked = check_parameters(name, value, tuple(like.shape), signed=name == "Q")
+        if name == "H":
+            checked = xp.astype(checked, xp.float64) * data.scale**2
+        limit = 1e30 if like.dtype == xp.float32 else 1e100
+        largest = _backend.scalar(xp.max(xp.abs(checked)))
+        if largest and not 1 / limit <= largest <= limit:
+            requirement = f"numbers of which the largest is from {1 / limit:g} to {limit:g}"
+            raise InputError(name, requirement, f"{largest:g}")
+        fitting[name] = xp.astype(checked, like.dtype)
+    if not fitting:
+        return start
+    start = start._replace(**fitting)
+    if "Q" in fitting:
+        _check_demixing(start.Q)
+    lowest, highest = _SINGLE_POWERS if data.parts.dtype == xp.float32 else _DOUBLE_POWERS
+    if "H" not in fitting:
+        start = matched(data, start)
+    least, most = _extremes(data, start)
+    if not (data.silent or lowest <= least <= most <= highest):
+        got = f"powers from {least:.0e} to {most:.0e} of the mixture's mean"
+        requirement = "a model that is neither nothing nor far too much in any bin"
+        raise InputError(", ".join(fitting), requirement, got, "Put small numbers in place of zeros.")
+    return start
+
+
+def _check_demixing(Q: Array) -> None:
+    xp = _backend.namespace(Q)
+    rows = xp.max(xp.abs(Q), axis=2)
+    least, most = (_backend.scalar(find(rows)) for find in (xp.min, xp.max))
+    if not _ROWS[0] <= least <= most <= _ROWS[1]:
+        raise InputError("Q", "with rows of sizes from 1e-8 to 1e8", f"from {least:.0e} to {most:.0e}")
+    if not _backend.scalar(xp.min(xp.linalg.slogdet(Q)[1])) > -np.inf:
+        raise InputError("Q", "of matrices that have an inverse", "a singular one")
+
+
+def _extremes(data: Split, factors: Factors) -> tuple[float, float]:
+    """Return the least and the largest of the powers of a model."""
+    xp = _backend.namespace(data.parts)
+    least, most = np.inf, 0.0
+    for part in blocks(data, data.n_channels):
+        Y = model_of(factors.W[:, part, :] @ factors.H, factors.g)
+        least, most = min(least, _backend.scalar(xp.min(Y))), max(most, _backend.scalar(xp.max(Y)))
+    return least, most
+
+
+def fitting_image(source: Array, samples: Array) -> Array:
+    """Return a source that a separator, which may be anyone's, made of samples, if it is like these."""
+    found = _backend.as_array("init", source)
+    if found.shape != samples.shape:
+        got = f"{tuple(found.shape)}"
+        raise InputError("init", f"a separator whose sources have the mixture's shape {samples.shape}", got)
+    xp = _backend.namespace(found)
+    if not _backend.scalar(xp.max(xp.abs(found))) < np.inf:
+        raise InputError("init", "a separator whose sources are finite", "NaN or infinite numbers")
+    return found
 
 
 def from_images(data: Split, images: Iterable[Array], n_components: int, seed: int) -> Factors:

@@ -27,7 +27,7 @@ from dspsep._typing import Array
 from dspsep.kernels import kernels_for
 from dspsep.separators.spatial._multichannel import Split, blocks, powers_behind
 
-__all__ = ["Factors", "iterate", "matched"]
+__all__ = ["Factors", "iterate", "matched", "model_of"]
 
 # The exponent of the paper, with which the objective cannot rise, and one that is faster while it does not.
 _SAFE, _BOLD = 0.5, 1.0
@@ -135,7 +135,7 @@ def _spectra(data: Split, factors: Factors, P: Array, exponent: float, *, update
     loss, rows = 0.0, []
     for part in blocks(data, max(data.n_channels, int(g.shape[0]))):
         W = factors.W[:, part, :]
-        Y = _model(W @ H, g)
+        Y = model_of(W @ H, g)
         inverse = 1 / Y
         terms = xp.log(Y)
         terms += P[:, part, :] * inverse
@@ -148,7 +148,7 @@ def _spectra(data: Split, factors: Factors, P: Array, exponent: float, *, update
         inverse /= scale
         above, below = (values @ transposed for values in _back(own, inverse, g))
         W = _floored(W * scale * _ratio(above, below, exponent))
-        above, below = _back(own, 1 / _model(W @ H, g), g)
+        above, below = _back(own, 1 / model_of(W @ H, g), g)
         upright = xp.permute_dims(W, (0, 2, 1))
         numerator += upright @ above
         denominator += upright @ below
@@ -161,7 +161,7 @@ def _spectra(data: Split, factors: Factors, P: Array, exponent: float, *, update
     return _Pass(loss, Q, W, gains, numerator, denominator)
 
 
-def _model(L: Array, g: Array) -> Array:
+def model_of(L: Array, g: Array) -> Array:
     """Return Y (n_channels, bins, n_frames)."""
     xp = _backend.namespace(L)
     g = xp.permute_dims(xp.astype(g, L.dtype), (1, 0))
@@ -201,7 +201,7 @@ def _directivity(data: Split, factors: Factors, P: Array, exponent: float) -> Fa
     above = below = xp.zeros_like(factors.g)
     for part in blocks(data, max(data.n_channels, int(factors.g.shape[0]))):
         L = factors.W[:, part, :] @ factors.H
-        inverse = 1 / _model(L, factors.g)
+        inverse = 1 / model_of(L, factors.g)
         L = xp.reshape(L, (L.shape[0], -1))
         sums = (
             xp.astype(L @ xp.permute_dims(xp.reshape(values, (data.n_channels, -1)), (1, 0)), xp.float64)

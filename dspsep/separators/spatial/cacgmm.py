@@ -43,6 +43,9 @@ from dspsep.stft import Spectrogram
 
 __all__ = ["CACGMM", "CACGMMModel", "cacgmm"]
 
+# Bounds of what a model may come with, far beyond what is learned: within these masks are numbers.
+_LEAST_RATIO, _LARGEST = 1e-20, 1e100
+
 
 def cacgmm(
     X: Array,
@@ -215,7 +218,7 @@ class CACGMM(SpectralSeparator):
             If there is only one channel.
         """
         data = split(spectrogram.values, min_channels=self.min_channels)
-        warn_of_rank(data, "CACGMM")
+        warn_of_rank(data, "CACGMM", stacklevel=6)
 
         def report(iteration: int, loss: float) -> bool:
             told = Progress(stage="fit", iteration=iteration, n_iterations=self.n_iter, loss=loss)
@@ -255,6 +258,13 @@ class CACGMMModel(MaskModel):
         least = _backend.to_host(xp.stack([xp.min(values), xp.min(weights)]))
         if not (least > 0).all():
             raise InputError("B and weights", "positive definite matrices, and above 0", f"{least.tolist()}")
+        ratio, most = (
+            _backend.scalar(xp.min(values[..., 0] / values[..., -1])),
+            _backend.scalar(xp.max(values)),
+        )
+        if not (ratio >= _LEAST_RATIO and least[0] >= 1 / _LARGEST and most <= _LARGEST):
+            requirement = f"of matrices that are far from singular, with values below {_LARGEST:g}"
+            raise InputError("B", requirement, f"eigenvalues from {least[0]:g} to {most:g}")
         if not isinstance(self.losses, tuple):
             raise InputError("losses", "a tuple of numbers", repr(self.losses)[:80])
         for loss in self.losses:
@@ -289,8 +299,10 @@ class CACGMMModel(MaskModel):
             requirement = f"of {shape[0]} channels and {shape[1]} bins, as the model is"
             raise InputError("spectrogram", requirement, got, "Fit the separator to this spectrogram.")
         data = split(spectrogram.values)
-        mixtures = Mixtures(self.B, self.weights)
         xp = _backend.namespace(data.parts, self.B)
+        # Their size does not matter, and might leave single precision.
+        size = sum(xp.real(self.B[..., m, m]) for m in range(shape[0]))
+        mixtures = Mixtures(self.B * (shape[0] / size)[..., None, None], self.weights)
         for number in range(int(self.B.shape[0])):
             memory = xp.empty((1, data.n_frames, data.n_freqs), dtype=data.parts.dtype, device=self.B.device)
             for part in blocks(data, data.n_channels * int(self.B.shape[0])):

@@ -28,14 +28,20 @@ from dspsep.separator import Separator
 from dspsep.separators.spatial._multichannel import (
     Split,
     check_iterations,
-    check_parameters,
     source_names,
     split,
     warn_of_rank,
 )
 from dspsep.separators.spatial._multichannel_mixtures import learned
 from dspsep.separators.spatial._multichannel_model import FastMNMF2Model
-from dspsep.separators.spatial._multichannel_starts import from_images, random_start
+from dspsep.separators.spatial._multichannel_starts import (
+    fitting_image,
+    from_images,
+    in_units,
+    powers_fit,
+    random_start,
+    with_given,
+)
 from dspsep.separators.spatial._multichannel_updates import Factors, iterate
 from dspsep.separators.spatial.cacgmm import CACGMMModel
 from dspsep.sources import Sources
@@ -98,7 +104,7 @@ def fastmnmf2(
     W : array of shape (n_sources, n_freqs, n_components)
         Spectra of power, each of which sums to one.
     H : array of shape (n_sources, n_components, n_frames)
-        How loud they are.
+        How loud they are; in double precision where powers of `X` would leave the range of single.
     losses : tuple of float
         The negative log-likelihood at the start and after each iteration, for data scaled by the power of two
         that brings their mean power to between 1/2 and 2. Never rises.
@@ -106,7 +112,8 @@ def fastmnmf2(
     Raises
     ------
     InputError
-        If `X` or a setting is out of range, or a start does not fit.
+        If `X` or a setting is out of range, or a start does not fit: matrices without inverse, or a model
+        that is nothing in some bin.
 
     See Also
     --------
@@ -132,21 +139,13 @@ def fastmnmf2(
     check_iterations(n_sources, n_iter, seed)
     _checks.integer("n_components", n_components, minimum=1, maximum=_MAX_N_COMPONENTS)
     data = split(X)
+    powers_fit(data)
     start = random_start(data, n_sources, n_components, seed)
-    shapes: dict[str, tuple[int, ...]] = {name: tuple(value.shape) for name, value in start._asdict().items()}
-    given = {}
-    for name, value in (("Q", Q), ("g", g), ("W", W), ("H", H)):
-        if value is not None:
-            checked = check_parameters(name, value, shapes[name], signed=name == "Q")
-            xp = _backend.namespace(checked, data.parts)
-            given[name] = xp.astype(checked, getattr(start, name).dtype)
-    if "H" in given:
-        given["H"] = given["H"] * data.scale**2
+    start = with_given(data, start, {"Q": Q, "g": g, "W": W, "H": H})
     report = None if callback is None else lambda *told: bool(callback(*told))
-    start = start._replace(**given)
     n_iter = 0 if data.silent else n_iter
     factors, losses = iterate(data, start, n_iter, report, accelerate=_flag(accelerate))
-    return *factors._replace(H=factors.H / data.scale**2), losses
+    return *factors._replace(H=in_units(data, factors.H)), losses
 
 
 @final
@@ -241,7 +240,7 @@ class FastMNMF2(Separator):
         check_iterations(self.n_sources, self.n_iter, self.seed)
         _checks.integer("n_components", self.n_components, minimum=1, maximum=_MAX_N_COMPONENTS)
         _flag(self.accelerate)
-        if self.init is not None and self.init != "random":
+        if self.init is not None and not (isinstance(self.init, str) and self.init == "random"):
             if not isinstance(self.init, Separator):
                 raise InputError("init", "a separator, 'random' or None", repr(self.init)[:80])
             if self.init.source_names is not None:
@@ -260,7 +259,8 @@ class FastMNMF2(Separator):
         spectrogram : Spectrogram
             Made by ``self.stft.forward``.
         callback : callable, optional
-            Called with stage ``"fit"`` and the loss after each iteration. Returning True ends them.
+            Called with stage ``"fit"`` and the loss after each iteration, before that with ``"directions"``
+            or what `init` tells. Returning True ends the iterations of the stage.
 
         Returns
         -------
@@ -270,8 +270,11 @@ class FastMNMF2(Separator):
         Raises
         ------
         InputError
-            If there is only one channel, or `init` gives another number of sources.
+            If there is only one channel, another transform made the spectrogram, or `init` gives another
+            number of sources.
         """
+        if spectrogram.stft != self.stft:
+            raise InputError("spectrogram", f"made by this transform, {self.stft}", f"{spectrogram.stft}")
         samples = None if self.init == "random" else self.stft._inverse(spectrogram, None)
         return self._learned(spectrogram, samples, callback)
 
@@ -309,7 +312,8 @@ class FastMNMF2(Separator):
         self, spectrogram: Spectrogram, samples: Array | None, callback: Callback | None
     ) -> FastMNMF2Model:
         data = split(spectrogram.values, min_channels=self.min_channels)
-        warn_of_rank(data, "FastMNMF2")
+        powers_fit(data)
+        warn_of_rank(data, "FastMNMF2", stacklevel=5)
         start = self._start(data, spectrogram, samples, callback)
         report = partial(_tell, callback, "fit", self.n_iter)
         n_iter = 0 if data.silent else self.n_iter
@@ -318,7 +322,7 @@ class FastMNMF2(Separator):
             demixing=factors.Q,
             directivity=factors.g,
             templates=factors.W,
-            activations=factors.H / data.scale**2,
+            activations=in_units(data, factors.H),
             losses=losses,
         )
 
@@ -332,7 +336,7 @@ class FastMNMF2(Separator):
         if isinstance(self.init, Separator):
             sources = self.init.separate(samples, rate, callback=callback)
             _check_number(len(sources), self.n_sources)
-            found = sources.values()
+            found = (fitting_image(source, samples) for source in sources.values())
         else:
             report = partial(_tell, callback, "directions", _N_ITER_OF_DIRECTIONS)
             found = _by_direction(samples, rate, self.n_sources, self.seed, report)
