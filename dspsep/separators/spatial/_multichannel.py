@@ -27,7 +27,6 @@ __all__ = [
     "check_parameters",
     "frame_major",
     "powers_behind",
-    "source_names",
     "split",
     "warn_of_rank",
 ]
@@ -176,11 +175,6 @@ def frame_major(like: Array, n_channels: int) -> tuple[Array, Array]:
     xp = _backend.namespace(like)
     memory = xp.empty((n_channels, like.shape[2], like.shape[1]), dtype=like.dtype, device=like.device)
     return xp.permute_dims(memory, (0, 2, 1)), memory
-
-
-def source_names(n_sources: int) -> tuple[str, ...]:
-    """Return ``source_0``, ``source_1``, …."""
-    return tuple(f"source_{number}" for number in range(n_sources))
 
 
 def check_iterations(n_sources: object, n_iter: object, seed: object) -> None:

@@ -11,12 +11,12 @@ from dspsep import _backend, _checks
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.model import Model
+from dspsep.separators._names import numbered
 from dspsep.separators.spatial._multichannel import (
     Split,
     blocks,
     check_parameters,
     frame_major,
-    source_names,
 )
 from dspsep.stft import Spectrogram
 
@@ -74,7 +74,7 @@ class FastMNMF2Model(Model):
     @property
     def source_names(self) -> tuple[str, ...]:
         """The names of the sources, in order."""
-        return source_names(int(self.directivity.shape[0]))
+        return numbered(int(self.directivity.shape[0]))
 
     def iter_images(self, spectrogram: Spectrogram) -> Iterator[Array]:
         """Yield the spectra of the images of all sources, which sum to that of the mixture.

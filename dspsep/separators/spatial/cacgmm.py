@@ -30,11 +30,11 @@ from dspsep.errors import InputError
 from dspsep.model import MaskModel
 from dspsep.progress import Callback, Progress
 from dspsep.separator import SpectralSeparator
+from dspsep.separators._names import numbered
 from dspsep.separators.spatial._multichannel import (
     blocks,
     check_iterations,
     check_parameters,
-    source_names,
     split,
     warn_of_rank,
 )
@@ -195,7 +195,7 @@ class CACGMM(SpectralSeparator):
     @property
     def source_names(self) -> tuple[str, ...]:
         """Numbered: which is which depends on the start."""
-        return source_names(self.n_sources)
+        return numbered(self.n_sources)
 
     def fit(self, spectrogram: Spectrogram, *, callback: Callback | None = None) -> CACGMMModel:
         """Return the directions of all sources.
@@ -273,7 +273,7 @@ class CACGMMModel(MaskModel):
     @property
     def source_names(self) -> tuple[str, ...]:
         """The names of the sources, in order."""
-        return source_names(int(self.B.shape[0]))
+        return numbered(int(self.B.shape[0]))
 
     def iter_masks(self, spectrogram: Spectrogram) -> Iterator[Array]:
         """Yield the probability of each source in every bin.

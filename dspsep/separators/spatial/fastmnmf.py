@@ -25,10 +25,10 @@ from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.progress import Callback, Progress
 from dspsep.separator import Separator
+from dspsep.separators._names import numbered
 from dspsep.separators.spatial._multichannel import (
     Split,
     check_iterations,
-    source_names,
     split,
     warn_of_rank,
 )
@@ -249,7 +249,7 @@ class FastMNMF2(Separator):
     @property
     def source_names(self) -> tuple[str, ...]:
         """Numbered: which is which depends on the start."""
-        return source_names(self.n_sources)
+        return numbered(self.n_sources)
 
     def fit(self, spectrogram: Spectrogram, *, callback: Callback | None = None) -> FastMNMF2Model:
         """Return what was learned from the spectrogram of a mixture.
