@@ -27,6 +27,8 @@ _N_SAMPLES = 4000
 _LISTS = (3, 5, 7, 9, 13, 17, 23, 31, 41, 101)
 # A period that there are three of in so many samples.
 _PERIOD = 0.02
+# What is compiled is compiled in the first iteration, and what comes after it in the second.
+_N_ITER = 2
 # Frames that there are enough of in so many samples.
 _DEMIXING_N_FFT = 512
 
@@ -161,18 +163,20 @@ def _settings(kind: Any) -> Iterator[Any]:
         separator = kind()
     except TypeError:  # a setting without a default
         return
-    if any(field.name == "min_period_seconds" for field in dataclasses.fields(kind)):
-        separator = separator.replace(min_period_seconds=_PERIOD)
+    names = {field.name for field in dataclasses.fields(kind)}
+    for name, value in {"min_period_seconds": _PERIOD, "n_iter": _N_ITER}.items():
+        if name in names:
+            separator = separator.replace(**{name: value})
     if hasattr(kind, "has_background"):
         # Demixing takes some frames for each channel, and has kernels for each update.
-        separator = separator.replace(stft=STFT(_DEMIXING_N_FFT), n_iter=2)
+        separator = separator.replace(stft=STFT(_DEMIXING_N_FFT))
         for update in ("ip2", "iss"):
             try:
                 yield separator.replace(update=update)
             except (InputError, TypeError):  # another kind of update, or none
                 continue
     yield separator
-    if any(field.name == "mask" for field in dataclasses.fields(kind)):
+    if "mask" in names:
         for mask in ("soft", "hard"):
             try:
                 yield separator.replace(mask=mask)

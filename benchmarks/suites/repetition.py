@@ -231,11 +231,16 @@ def _against_plain(
 
 
 def _against_author(
-    method: str, kind: str, function: str, at_least: float, settings: Mapping[str, Any] | None = None
+    method: str,
+    kind: str,
+    function: str,
+    at_least: float,
+    settings: Mapping[str, Any] | None = None,
+    title: str = "",
 ) -> Comparison:
     return Comparison(
         name=f"{method}-author",
-        title=f"{kind}, beside the author's program",
+        title=f"{title or kind}, beside the author's program",
         note=f"`repet.{function}`, in double precision, as it is.",
         contenders=(
             Contender(name="dspsep", package="dspsep", prepare=partial(_dspsep, kind, settings or {})),
@@ -266,7 +271,9 @@ SUITE = Suite(
         _against_author("repet-extended", "REPETExtended", "extended", 5),
         _against_author("repet-adaptive", "AdaptiveREPET", "adaptive", 8),
         _against_author("repet-sim", "REPETSim", "sim", 20),
-        _against_author("repet-sim-online", "REPETSim", "simonline", 20, {"past_seconds": _PAST}),
+        _against_author(
+            "repet-sim-online", "REPETSim", "simonline", 20, {"past_seconds": _PAST}, "Online REPET-SIM"
+        ),
         _against_plain(
             "repet", "REPET", _whole, 4, note="One period. Segments are stacked, and their median is taken."
         ),
