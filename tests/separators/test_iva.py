@@ -433,3 +433,32 @@ def test_spectra_and_numbers_of_sources_are_checked(room):
             kind(n_sources=n_sources).separate(room.mixture, room.sample_rate)
     with pytest.raises(InputError, match="OverIVA"):
         AuxIVA(n_sources=2).separate(np.ones((3, 50_000)), 16000)
+
+
+@pytest.mark.parametrize("name", ["auxiva-ip-laplace", "overiva-gauss", "ilrma-ip", "fdica"])
+@pytest.mark.parametrize(("dtype", "exponent"), [("complex64", 84), ("complex128", 450)])
+def test_functions_take_any_scale(name, dtype, exponent):
+    X = spectra(n_channels=2, n_freqs=9)[0].astype(dtype)
+    W, *_, losses = METHODS[name](X, n_iter=3)
+    for sign in (1, -1):
+        gain = 2.0 ** (sign * exponent)
+        found, *_, others = METHODS[name]((X * gain).astype(dtype), n_iter=3)
+        np.testing.assert_allclose(found * gain, W, rtol=1e-3, atol=1e-3 * np.abs(W).max())
+        np.testing.assert_allclose(others, losses, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "overiva-gauss"])
+def test_starts_without_an_inverse_are_refused(name):
+    X, _ = spectra()
+    shape = (33, 2 if "over" in name else 3, 3)
+    for bad in (np.zeros(shape), np.ones(shape), np.broadcast_to(1e200 * np.eye(*shape[1:]), shape)):
+        with pytest.raises(InputError, match="demixing"):
+            METHODS[name](X, n_iter=2, demixing=bad)
+
+
+def test_models_that_are_zero_are_refused():
+    X, _ = spectra()
+    T, V = np.ones((3, 33, 2)), np.ones((3, 2, 80))
+    for t, v in ((0 * T, V), (T, 0 * V), (1e300 * T, V), (T[..., :0], V[:, :0])):
+        with pytest.raises(InputError, match="templates"):
+            ilrma(X, n_iter=2, templates=t, activations=v)

@@ -36,6 +36,8 @@ __all__ = ["ILRMA", "ilrma"]
 
 _UPDATES = ("ip", "iss")
 _MAX_N_COMPONENTS = 1000
+# Models to begin with are no larger than this, or smaller than its inverse: their squares are numbers.
+_MOST = 2.0**50
 _MAX_N_STARTS = 1000
 
 
@@ -230,6 +232,8 @@ def ilrma(
         raise InputError("activations", "given with templates, and only with them", "one of them")
     if templates is not None and activations is not None:
         templates = _checked_model("templates", templates, (n_channels, n_freqs, None))
+        if not templates.shape[2]:
+            raise InputError("templates", "of one component at least", f"shape {tuple(templates.shape)}")
         activations = _checked_model("activations", activations, (n_channels, templates.shape[2], n_frames))
 
     def learn(data: Whitened, W: Array) -> Found:
@@ -284,7 +288,12 @@ def _given_models(data: Whitened, T: Array, V: Array) -> tuple[Array, Array]:
     rank = data.n_channels
     real = data.spectra.dtype
     V = data.active_frames(V)
-    return xp.astype(T[:rank, ...], real), xp.astype(V[:rank, ...], real)
+    T, V = xp.astype(T[:rank, ...], real), xp.astype(V[:rank, ...], real)
+    lowest, highest = xp.min(T @ V), xp.max(T) * xp.max(V)
+    if not 1 / _MOST < _backend.scalar(lowest) <= _backend.scalar(highest) < _MOST:
+        requirement = "such that templates @ activations is above 0 wherever X is, and in its scale"
+        raise InputError("templates", requirement, f"a product from {_backend.scalar(lowest):.2g}")
+    return T, V
 
 
 def _minimise(
