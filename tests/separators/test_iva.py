@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import warnings
@@ -462,3 +463,29 @@ def test_models_that_are_zero_are_refused():
     for t, v in ((0 * T, V), (T, 0 * V), (1e300 * T, V), (T[..., :0], V[:, :0])):
         with pytest.raises(InputError, match="templates"):
             ilrma(X, n_iter=2, templates=t, activations=v)
+
+
+@pytest.mark.parametrize("factor", [1, 1e6])
+def test_ilrma_goes_on_where_it_ended(factor):
+    X = factor * spectra()[0]
+    W, T, V, losses = ilrma(X, n_iter=3)
+    *_, more = ilrma(X, n_iter=2, demixing=W, templates=T, activations=V)
+    *_, whole = ilrma(X, n_iter=5)
+    np.testing.assert_allclose([*losses, *more[1:]], whole, rtol=1e-9)
+
+
+def test_models_of_arrays_that_do_not_fit_are_refused(room):
+    model = ILRMA(stft=SMALL, n_iter=1, n_starts=1).separate(room.mixture, room.sample_rate).model
+    W, A, T, V = model.demixing, model.mixing, model.templates, model.activations
+    for name, changed in (
+        ("templates", {"templates": T * np.nan}),
+        ("templates", {"templates": T[:, :3]}),
+        ("activations", {"activations": -V}),
+        ("activations", {"activations": V[:, :1]}),
+        ("names", {"names": ("a", "a")}),
+        ("names", {"names": ("background", "b"), "background": True}),
+        ("demixing", {"demixing": W[:, :, :1], "mixing": A[:, :1]}),
+    ):
+        with pytest.raises(InputError) as info:
+            dataclasses.replace(model, **changed)
+        assert info.value.name == name

@@ -177,7 +177,7 @@ def ilrma(
     demixing : array of shape (n_freqs, n_channels, n_channels), optional
         The matrices to begin with. By default the identity.
     templates : array of shape (n_channels, n_freqs, n_components), optional
-        The T to begin with, of powers in the scale of X, together with activations.
+        The T to begin with, of powers of the outputs to begin with, together with activations.
     activations : array of shape (n_channels, n_components, n_frames), optional
         The V to begin with.
     callback : callable, optional
@@ -240,7 +240,9 @@ def ilrma(
         if templates is None or activations is None:
             models = _random_models(data, W, n_components, np.random.default_rng(seed))
         else:
-            models = _given_models(data, templates, activations)
+            # Given matrices are those of X itself; the others begin with outputs in the scale of the start.
+            gain = data.scale**2 if demixing is None else 1.0
+            models = _given_models(data, templates, activations, gain)
         return _minimise(data, W, models, update, n_iter, callback)
 
     found = demixed(X, n_channels, learn, demixing=demixing)
@@ -281,10 +283,10 @@ def _random_models(
     return T * xp.astype(_bin_powers(xp, W), T.dtype)[:, :, None], V
 
 
-def _given_models(data: Whitened, T: Array, V: Array) -> tuple[Array, Array]:
+def _given_models(data: Whitened, T: Array, V: Array, gain: float) -> tuple[Array, Array]:
     xp = _backend.namespace(data.spectra, T, V)
     active = _backend.asarray_like(np.asarray(data.active, np.int64), T)
-    T = xp.take(T, active, axis=1) * data.scale**2
+    T = xp.take(T, active, axis=1) * gain
     rank = data.n_channels
     real = data.spectra.dtype
     V = data.active_frames(V)
