@@ -463,6 +463,7 @@ def test_models_that_are_zero_are_refused():
     for t, v in ((0 * T, V), (T, 0 * V), (1e300 * T, V), (T[..., :0], V[:, :0])):
         with pytest.raises(InputError, match="templates"):
             ilrma(X, n_iter=2, templates=t, activations=v)
+    assert np.isfinite(ilrma(X, n_iter=2, templates=T, activations=V)[0]).all()
 
 
 @pytest.mark.parametrize("factor", [1, 1e6])

@@ -291,10 +291,11 @@ def _given_models(data: Whitened, T: Array, V: Array, gain: float) -> tuple[Arra
     real = data.spectra.dtype
     V = data.active_frames(V)
     T, V = xp.astype(T[:rank, ...], real), xp.astype(V[:rank, ...], real)
-    lowest, highest = xp.min(T @ V), xp.max(T) * xp.max(V)
-    if not 1 / _MOST < _backend.scalar(lowest) <= _backend.scalar(highest) < _MOST:
+    model = T @ V
+    lowest, highest = _backend.scalar(xp.min(model)), _backend.scalar(xp.max(model))
+    if not 1 / _MOST < lowest <= highest < _MOST:
         requirement = "such that templates @ activations is above 0 wherever X is, and in its scale"
-        raise InputError("templates", requirement, f"a product from {_backend.scalar(lowest):.2g}")
+        raise InputError("templates", requirement, f"a product from {lowest:.2g} to {highest:.2g}")
     return T, V
 
 
