@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import warnings
@@ -433,3 +434,59 @@ def test_spectra_and_numbers_of_sources_are_checked(room):
             kind(n_sources=n_sources).separate(room.mixture, room.sample_rate)
     with pytest.raises(InputError, match="OverIVA"):
         AuxIVA(n_sources=2).separate(np.ones((3, 50_000)), 16000)
+
+
+@pytest.mark.parametrize("name", ["auxiva-ip-laplace", "overiva-gauss", "ilrma-ip", "fdica"])
+@pytest.mark.parametrize(("dtype", "exponent"), [("complex64", 84), ("complex128", 450)])
+def test_functions_take_any_scale(name, dtype, exponent):
+    X = spectra(n_channels=2, n_freqs=9)[0].astype(dtype)
+    W, *_, losses = METHODS[name](X, n_iter=3)
+    for sign in (1, -1):
+        gain = 2.0 ** (sign * exponent)
+        found, *_, others = METHODS[name]((X * gain).astype(dtype), n_iter=3)
+        np.testing.assert_allclose(found * gain, W, rtol=1e-3, atol=1e-3 * np.abs(W).max())
+        np.testing.assert_allclose(others, losses, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "overiva-gauss"])
+def test_starts_without_an_inverse_are_refused(name):
+    X, _ = spectra()
+    shape = (33, 2 if "over" in name else 3, 3)
+    for bad in (np.zeros(shape), np.ones(shape), np.broadcast_to(1e200 * np.eye(*shape[1:]), shape)):
+        with pytest.raises(InputError, match="demixing"):
+            METHODS[name](X, n_iter=2, demixing=bad)
+
+
+def test_models_that_are_zero_are_refused():
+    X, _ = spectra()
+    T, V = np.ones((3, 33, 2)), np.ones((3, 2, 80))
+    for t, v in ((0 * T, V), (T, 0 * V), (1e300 * T, V), (T[..., :0], V[:, :0])):
+        with pytest.raises(InputError, match="templates"):
+            ilrma(X, n_iter=2, templates=t, activations=v)
+    assert np.isfinite(ilrma(X, n_iter=2, templates=T, activations=V)[0]).all()
+
+
+@pytest.mark.parametrize("factor", [1, 1e6])
+def test_ilrma_goes_on_where_it_ended(factor):
+    X = factor * spectra()[0]
+    W, T, V, losses = ilrma(X, n_iter=3)
+    *_, more = ilrma(X, n_iter=2, demixing=W, templates=T, activations=V)
+    *_, whole = ilrma(X, n_iter=5)
+    np.testing.assert_allclose([*losses, *more[1:]], whole, rtol=1e-9)
+
+
+def test_models_of_arrays_that_do_not_fit_are_refused(room):
+    model = ILRMA(stft=SMALL, n_iter=1, n_starts=1).separate(room.mixture, room.sample_rate).model
+    W, A, T, V = model.demixing, model.mixing, model.templates, model.activations
+    for name, changed in (
+        ("templates", {"templates": T * np.nan}),
+        ("templates", {"templates": T[:, :3]}),
+        ("activations", {"activations": -V}),
+        ("activations", {"activations": V[:, :1]}),
+        ("names", {"names": ("a", "a")}),
+        ("names", {"names": ("background", "b"), "background": True}),
+        ("demixing", {"demixing": W[:, :, :1], "mixing": A[:, :1]}),
+    ):
+        with pytest.raises(InputError) as info:
+            dataclasses.replace(model, **changed)
+        assert info.value.name == name

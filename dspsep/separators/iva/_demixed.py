@@ -16,6 +16,11 @@ from dspsep.separators.iva._whitening import Whitened, whiten
 
 __all__ = ["Demixed", "checked_matrices", "checked_spectra", "demixed"]
 
+# Rows of matrices to begin with are no larger than this, or smaller than its inverse, in whitened spectra.
+_MOST = 2.0**50
+# Matrices with singular values below this, of rows of about one, have no useful inverse.
+_SINGULAR = 1e-13
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Demixed:
@@ -81,7 +86,7 @@ def demixed(
             f"{', '.join(numbered(n_sources)[rank:])} will be silent.",
             stacklevel=stacklevel,
         )
-    W = data.start(rank) if demixing is None else data.into(demixing[:, :rank, :])
+    W = data.start(rank) if demixing is None else _given(data, demixing[:, :rank, :])
     found = learn(data, W)
     templates, activations = found.templates, found.activations
     if templates is not None and activations is not None:
@@ -94,6 +99,18 @@ def demixed(
         templates=templates,
         activations=activations,
     )
+
+
+def _given(data: Whitened, demixing: Array) -> Array:
+    """Return the W~ of given matrices; refuse those whose outputs are zero, or one and the same."""
+    W = _backend.to_host(data.into(demixing))
+    largest = np.max(np.abs(W), axis=2, keepdims=True)
+    there = (largest > 1 / _MOST) & (largest < _MOST)
+    rows = np.where(there, W / np.where(there, largest, 1), 0)
+    values = np.linalg.svd(rows, compute_uv=False)
+    if not np.all(values[:, -1] > _SINGULAR):
+        raise InputError("demixing", "of independent rows, in the scale of X", "a singular matrix")
+    return _backend.asarray_like(W, data.factor)
 
 
 def _of_silence(X: Array, n_sources: int) -> Demixed:

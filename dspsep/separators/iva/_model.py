@@ -84,16 +84,27 @@ class DemixingModel(Model):
             raise InputError("names", "a tuple of names", repr(self.names)[:80])
         for name in self.names:
             check_source_name(name)
+        if len(set(self.source_names)) < len(self.source_names):
+            raise InputError("names", "names that differ", repr(self.source_names)[:80])
         if not isinstance(self.losses, tuple):
             raise InputError("losses", "a tuple of numbers", repr(self.losses)[:80])
         for loss in self.losses:
             _checks.number("losses", loss)
+        self._check_arrays()
+
+    def _check_arrays(self) -> None:
         n_channels = self.demixing.shape[-1] if getattr(self.demixing, "ndim", 0) == 3 else 0
         shape = (self.stft.n_freqs, len(self.names), n_channels)
         _check_matrices("demixing", self.demixing, shape)
         _check_matrices("mixing", self.mixing, (shape[0], shape[2], shape[1]))
-        if (self.templates is None) != (self.activations is None):
+        if n_channels < max(2, shape[1]):
+            raise InputError("demixing", "of two channels, and as many as sources, at least", f"{n_channels}")
+        if self.templates is None and self.activations is None:
+            return
+        if self.templates is None or self.activations is None:
             raise InputError("activations", "given with templates, and only with them", "one of them")
+        _check_factor("templates", self.templates, (shape[1], shape[0], None))
+        _check_factor("activations", self.activations, (shape[1], self.templates.shape[2], None))
 
     @property
     def source_names(self) -> tuple[str, ...]:
@@ -242,3 +253,12 @@ def _check_matrices(name: str, values: Array, shape: tuple[int, int, int]) -> No
         raise InputError(name, f"complex, of shape {shape}", f"{tuple(array.shape)} of {array.dtype}")
     if not bool(_backend.to_host(xp.all(xp.isfinite(array)))):
         raise InputError(name, "finite", "NaN or infinite numbers")
+
+
+def _check_factor(name: str, values: Array, shape: tuple[int, int | None, int | None]) -> None:
+    array = _backend.real_floating(name, values)
+    xp = _backend.namespace(array)
+    if array.ndim != 3 or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
+        raise InputError(name, f"of shape {shape}", f"shape {tuple(array.shape)}")
+    if not bool(_backend.to_host(xp.all((array >= 0) & xp.isfinite(array)))):
+        raise InputError(name, "finite and not negative", "other numbers")

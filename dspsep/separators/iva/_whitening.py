@@ -13,12 +13,13 @@ signals than there are of them (one is dead, or a copy), as many are kept as it 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dspsep import _backend
 from dspsep._typing import Array, Namespace
+from dspsep.errors import InputError
 
 __all__ = ["Whitened", "whiten"]
 
@@ -26,6 +27,9 @@ __all__ = ["Whitened", "whiten"]
 _BINS = 128
 # Below this times the smallest difference of the precision, squared, and the mean of bins, a bin is silent.
 _SILENT = 8.0
+# Spectra whose mean power is beyond this, or below its inverse, are scaled first: squares have a range. And
+# those below the other number are silence, in double precision.
+_LOUD, _FAINTEST = 2.0**60, 2.0**-500
 # Eigenvalues below this part of the largest are rounding of double precision.
 _RANK = 1e-14
 # So many frames it takes to tell one more signal from the others.
@@ -186,11 +190,12 @@ def whiten(X: Array) -> Whitened | None:
     xp = _backend.namespace(X)
     precision = "complex64" if X.dtype == xp.complex64 else "complex128"
     least = (_SILENT * float(np.finfo(precision).eps)) ** 2
-    covariance, energies = _covariances(xp, X)
+    with np.errstate(over="ignore", invalid="ignore"):
+        covariance, energies = _covariances(xp, X)
     host, energies = _backend.to_host(covariance), _backend.to_host(energies)
     powers = np.trace(host, axis1=1, axis2=2).real / X.shape[0]
-    if not powers.max() > 0:
-        return None
+    if not 1 / _LOUD < powers.max() < _LOUD:
+        return _whiten_scaled(X)
     n_frames = int(X.shape[2])
     active = np.flatnonzero(powers > least * powers.mean())
     frames = np.flatnonzero(energies > _RIDGE[precision] * energies.mean())
@@ -212,6 +217,29 @@ def whiten(X: Array) -> Whitened | None:
         covariance=covariance,
         scale=2.0 ** round(0.5 * math.log2(len(active) / power)),
         ridge=_RIDGE[precision],
+    )
+
+
+def _whiten_scaled(X: Array) -> Whitened | None:
+    """Return the same of spectra whose squares might be no numbers; of silence, None."""
+    xp = _backend.namespace(X)
+    largest = _backend.scalar(xp.max(xp.maximum(xp.abs(xp.real(X)), xp.abs(xp.imag(X)))))
+    if largest < _FAINTEST:
+        return None
+    if largest > 1 / _FAINTEST:
+        raise InputError("X", f"below {1 / _FAINTEST:.0e}", f"numbers up to {largest:.0e}")
+    exponent = -round(math.log2(largest))
+    # In two steps: one power of two may be no number in single precision.
+    X = X * 2.0 ** (exponent // 2) * 2.0 ** (exponent - exponent // 2)
+    found = whiten(X)
+    if found is None:
+        return None
+    gain = 2.0**exponent
+    return replace(
+        found,
+        factor=found.factor / gain,
+        covariance=found.covariance / gain / gain,
+        scale=found.scale * gain,
     )
 
 

@@ -36,6 +36,8 @@ __all__ = ["ILRMA", "ilrma"]
 
 _UPDATES = ("ip", "iss")
 _MAX_N_COMPONENTS = 1000
+# Models to begin with are no larger than this, or smaller than its inverse: their squares are numbers.
+_MOST = 2.0**50
 _MAX_N_STARTS = 1000
 
 
@@ -175,7 +177,7 @@ def ilrma(
     demixing : array of shape (n_freqs, n_channels, n_channels), optional
         The matrices to begin with. By default the identity.
     templates : array of shape (n_channels, n_freqs, n_components), optional
-        The T to begin with, of powers in the scale of X, together with activations.
+        The T to begin with, of powers of the outputs to begin with, together with activations.
     activations : array of shape (n_channels, n_components, n_frames), optional
         The V to begin with.
     callback : callable, optional
@@ -230,13 +232,17 @@ def ilrma(
         raise InputError("activations", "given with templates, and only with them", "one of them")
     if templates is not None and activations is not None:
         templates = _checked_model("templates", templates, (n_channels, n_freqs, None))
+        if not templates.shape[2]:
+            raise InputError("templates", "of one component at least", f"shape {tuple(templates.shape)}")
         activations = _checked_model("activations", activations, (n_channels, templates.shape[2], n_frames))
 
     def learn(data: Whitened, W: Array) -> Found:
         if templates is None or activations is None:
             models = _random_models(data, W, n_components, np.random.default_rng(seed))
         else:
-            models = _given_models(data, templates, activations)
+            # Given matrices are those of X itself; the others begin with outputs in the scale of the start.
+            gain = data.scale**2 if demixing is None else 1.0
+            models = _given_models(data, templates, activations, gain)
         return _minimise(data, W, models, update, n_iter, callback)
 
     found = demixed(X, n_channels, learn, demixing=demixing)
@@ -277,14 +283,20 @@ def _random_models(
     return T * xp.astype(_bin_powers(xp, W), T.dtype)[:, :, None], V
 
 
-def _given_models(data: Whitened, T: Array, V: Array) -> tuple[Array, Array]:
+def _given_models(data: Whitened, T: Array, V: Array, gain: float) -> tuple[Array, Array]:
     xp = _backend.namespace(data.spectra, T, V)
     active = _backend.asarray_like(np.asarray(data.active, np.int64), T)
-    T = xp.take(T, active, axis=1) * data.scale**2
+    T = xp.take(T, active, axis=1) * gain
     rank = data.n_channels
     real = data.spectra.dtype
     V = data.active_frames(V)
-    return xp.astype(T[:rank, ...], real), xp.astype(V[:rank, ...], real)
+    T, V = xp.astype(T[:rank, ...], real), xp.astype(V[:rank, ...], real)
+    model = T @ V
+    lowest, highest = _backend.scalar(xp.min(model)), _backend.scalar(xp.max(model))
+    if not 1 / _MOST < lowest <= highest < _MOST:
+        requirement = "such that templates @ activations is above 0 wherever X is, and in its scale"
+        raise InputError("templates", requirement, f"a product from {lowest:.2g} to {highest:.2g}")
+    return T, V
 
 
 def _minimise(
