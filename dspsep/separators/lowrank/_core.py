@@ -45,9 +45,9 @@ _NEARLY_ALL = 0.75
 # What a block of frames and its temporaries may have, to stay in the cache; and one that is multiplied out,
 # since its other factor is read for each.
 _BLOCK, _PRODUCT = 2**15, 2**18
-# Single precision will do down to this residual, of which its rounding is a hundredth; and until mu is this
+# Single precision will do down to this residual, of which its rounding is a thirtieth; and until mu is this
 # many times the inverse of the largest singular value, as 1 / mu must be above rounding, too.
-_ROUGH, _STEEP = 1e-5, 1e6
+_ROUGH, _STEEP = 3e-6, 1e6
 
 
 class LowRank(NamedTuple):
