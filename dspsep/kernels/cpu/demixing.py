@@ -65,8 +65,10 @@ def contrast_step(
 
 def _withnoise_of(powers: Array, demixing: Array, ridge: float) -> Array:
     """Add the powers of jobs up, in their order, and what noise adds to them."""
-    squares = demixing.view(np.float64) ** 2
-    total: Array = powers.sum(axis=0, dtype=np.float64) + ridge * squares.sum(axis=(0, 2))[:, None]
+    parts = demixing.view(np.float64)
+    # Several times as fast as sums of squares, of which rows are short.
+    squares = np.einsum("fkc,fkc->k", parts, parts)
+    total: Array = powers.sum(axis=0, dtype=np.float64) + ridge * squares[:, None]
     return total
 
 
