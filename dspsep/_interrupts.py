@@ -8,6 +8,7 @@ waits for them. They are short, or it would be felt.
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ class Ended(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
+        self.number = number
         self.word = _WORDS[signal.Signals(number).name]
         self.status = 128 + number
 
@@ -85,10 +87,14 @@ class _Asked:
         self._can_wait = alarm is not None and signal.getsignal(alarm) is signal.SIG_DFL
         if alarm is not None and self._can_wait:
             self._before[alarm] = signal.signal(alarm, self._try_again)
+        self._hook = sys.unraisablehook
+        sys.unraisablehook = self._rescue
 
     def restore(self) -> None:
         if self._can_wait:
             signal.setitimer(signal.ITIMER_REAL, 0)
+        if sys.unraisablehook == self._rescue:
+            sys.unraisablehook = self._hook
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -99,11 +105,22 @@ class _Asked:
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self._can_wait and _is_bad_moment(frame):
             # No thread could do this: what was interrupted may hold the locks that it takes to start one.
-            self._waits = number
-            signal.setitimer(signal.ITIMER_REAL, _SECONDS)
+            self._wait(number)
             return
         self._waits = None
         raise Ended(number)
+
+    def _wait(self, number: int) -> None:
+        self._waits = number
+        if self._can_wait:
+            signal.setitimer(signal.ITIMER_REAL, _SECONDS)
+
+    def _rescue(self, lost: Any) -> None:
+        """Raise again what was lost in a callback of a weak reference, such as imports have."""
+        if isinstance(lost.exc_value, Ended):
+            self._wait(lost.exc_value.number)
+        else:
+            self._hook(lost)
 
     def _try_again(self, _: int, frame: FrameType | None) -> None:
         if self._waits is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -86,6 +88,38 @@ def test_they_wait_for_finalizers_which_would_lose_them():
 
     with pytest.raises(Ended), orderly_end():
         work()
+
+
+def test_they_are_not_lost_in_callbacks_of_weak_references(capfd):
+    class Thing:
+        pass
+
+    def work():
+        thing = Thing()
+        reference = weakref.ref(thing, lambda _: send(signal.SIGINT))
+        del thing
+        time.sleep(1)
+        return reference
+
+    hook = sys.unraisablehook
+    with pytest.raises(Ended), orderly_end():
+        work()
+    assert sys.unraisablehook is hook
+    assert capfd.readouterr().err == ""
+
+
+def test_other_errors_in_callbacks_are_told_as_before(monkeypatch):
+    class Thing:
+        pass
+
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    thing = Thing()
+    with orderly_end():
+        reference = weakref.ref(thing, lambda _: 1 / 0)
+        del thing
+    assert reference() is None
+    assert [type(lost.exc_value) for lost in told] == [ZeroDivisionError]
 
 
 def test_what_still_waits_at_the_end_is_raised_there():

@@ -185,6 +185,7 @@ def test_signals_end_it_promptly_and_tidily(music, tmp_path, whole, n_jobs, name
     _, stderr = child.communicate(timeout=20)
     assert time.monotonic() - sent < 5  # a second, on a machine with nothing else to do
     assert child.returncode == status
+    assert len(stderr.splitlines()) == 2, stderr
     first, second = stderr.splitlines()
     assert re.fullmatch(r"dspsep: \d+ of 40 are done; the same command goes on from there", first)
     assert second == f"dspsep: {said}"
