@@ -240,7 +240,6 @@ def test_what_is_first_where():
             assert gain("`FDICA()`", case) == max(gain(row.name, case) for row in STORED.rows)
 
 
-def test_a_choice_on_other_recordings_is_no_decibel_ahead():
+def test_a_choice_on_other_recordings_is_ahead_by_less():
     chosen = float(np.mean(rooms.left_out(STORED, ROOMS).values(GAIN, ROOMS)))
-    assert mean("`FDICA()`") - 2 < chosen < mean("`FDICA()`") - 1
-    assert chosen < max(map(mean, THEIRS)) + 1
+    assert max(map(mean, THEIRS)) < chosen < mean("`FDICA()`")
