@@ -16,7 +16,7 @@ from benchmarks.machine import machine, versions
 
 if TYPE_CHECKING:
     from benchmarks.bounds import BoundsResult
-    from benchmarks.quality import QualityResult
+    from benchmarks.quality.task import QualityResult
 
 __all__ = ["FOLDER", "ComparisonResult", "Growth", "Settings", "SuiteResult", "load", "measure", "store"]
 

@@ -1,148 +1,159 @@
-"""The table of voices: scored as it says, and the page has what is kept."""
+"""The tables of quality: measured as they say, kept at once, and the pages have what is kept."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from benchmarks import quality, results
-from benchmarks.quality import COLUMNS, QualityResult, Row
-from dspsep import HighLowPass, TwoStageHPSS
-from dspsep.metrics import evaluate, si_sdr
+from benchmarks import results
+from benchmarks.quality import __main__ as command
+from benchmarks.quality import measuring
+from benchmarks.quality.measuring import measure
+from benchmarks.quality.task import Cell, Method, QualityResult, QualityTask, Row, load, with_section
+from dspsep.errors import warn
 from tests.cases import Case
 
-RATE = 8000
-STORED = quality.load()
+CASES = ("a_x", "a_y")
 
 
-def row(name, *voice_gains):
-    """Return a row whose other columns are one, two and three more."""
-    scores = {column: tuple(gain + k for gain in voice_gains) for k, column in enumerate(COLUMNS)}
-    return Row(name=name, with_rule=scores, without={})
+def cell(*values, warned=()):
+    return Cell(scores={"SDR": values}, warned=warned)
 
 
-def invented(*rows):
-    return QualityResult(date="2026-01-02", versions={"dspsep": "9.9"}, cases=("a_x", "a_y"), rows=rows)
+def invented(**rows):
+    made = tuple(Row(name=name, cells=dict(zip(CASES, cells, strict=False))) for name, cells in rows.items())
+    versions = {"dspsep": "9.9", "elsewhere": "2.0"}
+    return QualityResult(suite="quality_toy", date="2026-01-02", versions=versions, cases=CASES, rows=made)
+
+
+def toy(*methods):
+    def lines(result):
+        return [f"{row.name}: {list(row.cells)}" for row in result.rows]
+
+    return QualityTask(name="toy", prefixes=("a_",), columns=("SDR",), methods=lambda: methods, lines=lines)
 
 
 @pytest.fixture
-def song(monkeypatch):
-    """Two seconds in which a lead guitar takes the place of a voice, and methods that take no time."""
-    rng = np.random.default_rng(0)
-    low, high = (
-        np.cumsum(rng.standard_normal((2, 2 * RATE)), axis=1) / 200,
-        rng.standard_normal((2, 2 * RATE)) / 20,
+def calls(monkeypatch):
+    """What is separated, in order, by methods that take no time."""
+    audio = np.ones((1, 8), np.float32)
+    monkeypatch.setattr(measuring, "real_case", lambda name: Case(name, audio, {}, 8000, {}, real=True))
+    return []
+
+
+def method(calls, name, value=1.0, **settings):
+    def score(case, seed):
+        calls.append((name, case.name, seed))
+        return {"SDR": value + seed}
+
+    return Method(name=name, score=score, **settings)
+
+
+def test_cheap_ones_are_first_and_seeds_take_turns(calls):
+    slow, quick = method(calls, "slow", cost=1, n_seeds=2), method(calls, "quick")
+    kept = []
+    found = measure(toy(slow, quick), CASES, None, kept.append)
+    order = [("quick", "a_x", 0), ("quick", "a_y", 0), ("slow", "a_x", 0), ("slow", "a_y", 0)]
+    assert calls == [*order, ("slow", "a_x", 1), ("slow", "a_y", 1)]
+    assert [row.name for row in found.rows] == ["slow", "quick"]
+    assert found.row("slow").cells["a_y"] == cell(1.0, 2.0)
+    assert found.row("slow").cells["a_y"].median("SDR") == 1.5
+    assert len(kept) == 6  # each score at once
+    assert kept[-1] == found
+    assert list(kept[0].row("quick").cells) == ["a_x"]
+
+
+def test_what_is_kept_is_not_measured_again_to_resume(calls):
+    task = toy(method(calls, "A", n_seeds=2), method(calls, "B"))
+    kept = invented(A=[cell(7.0), cell(8.0, 9.0)], B=[])
+    found = measure(task, CASES, kept, lambda _: None, resume=True)
+    assert sorted(calls) == [("A", "a_x", 1), ("B", "a_x", 0), ("B", "a_y", 0)]
+    assert found.row("A").cells == {"a_x": cell(7.0, 2.0), "a_y": cell(8.0, 9.0)}
+    calls.clear()
+    again = measure(task, CASES, found, lambda _: None)
+    assert len(calls) == 6
+    assert again.row("A").cells["a_x"] == cell(1.0, 2.0)
+
+
+def test_rows_of_what_is_not_installed_stay_as_they_are(calls):
+    theirs = method(calls, "theirs", package="no_such_library")
+    kept = invented(theirs=[cell(5.0, warned=("W_X",))], gone=[cell(1.0)])
+    found = measure(toy(theirs, method(calls, "ours")), CASES, kept, lambda _: None)
+    assert found.row("theirs") == kept.row("theirs")
+    assert [row.name for row in found.rows] == ["theirs", "ours"]
+    assert found.versions["elsewhere"] == "2.0"
+    assert found.versions["dspsep"] != "9.9"
+
+
+def test_only_what_fits_is_asked(calls):
+    found = measure(
+        toy(method(calls, "A", fits=lambda case: case.name == "a_y")), CASES, None, lambda _: None
     )
-    case = Case("a_x", low + high, {"backing": low, "lead_guitar": high}, RATE, {}, real=True)
-    monkeypatch.setattr(quality, "real_case", lambda name: case)
-    kinds = {"filter": (quality._baseline("HighLowPass"), None), "two": quality._both("TwoStageHPSS")}
-    monkeypatch.setattr(quality, "rows", lambda: kinds)
-    return case
+    assert list(found.row("A").cells) == ["a_y"]
 
 
-def test_scores_are_those_of_the_metrics(song):
-    result = quality.measure(["a_x"])
-    plain, two = result.rows
-    truth = {"vocals": song.references["lead_guitar"], "accompaniment": song.references["backing"]}
-    found = HighLowPass().separate(song.mixture, RATE)
-    gains = [si_sdr(truth[name], found[name]) - si_sdr(truth[name], song.mixture) for name in truth]
-    scores = evaluate(truth, found, RATE)
-    expected = (*gains, scores["vocals", "SDR"], scores["accompaniment", "SDR"])
-    assert [plain.with_rule[column][0] for column in COLUMNS] == pytest.approx(expected, abs=1e-3)
-    assert plain.without == {}
-    parts = TwoStageHPSS(cutoff_hertz=None).separate(song.mixture, RATE)
-    rest = parts["harmonic"] + parts["percussive"]
-    gain = si_sdr(truth["accompaniment"], rest) - si_sdr(truth["accompaniment"], song.mixture)
-    assert two.without[COLUMNS[1]][0] == pytest.approx(gain, abs=1e-3)
-    assert two.without != two.with_rule
+def test_warnings_are_kept_and_failures_are_no_numbers(calls):
+    def score(case, seed):
+        warn("W_RANK", "as an example")
+        return {"SDR": math.nan if case.name == "a_x" else -math.inf}
+
+    def crash(case, seed):
+        raise ValueError("no")
+
+    ours, theirs = Method(name="ours", score=score), Method(name="theirs", score=crash, package="numpy")
+    found = measure(toy(ours, theirs), CASES, None, lambda _: None)
+    assert found.row("ours").cells["a_x"] == cell(None, warned=("W_RANK",))
+    assert found.row("ours").cells["a_y"].scores == {"SDR": (None,)}
+    assert found.row("theirs").cells["a_x"] == cell(None)
+    with pytest.raises(ValueError, match="no"):
+        measure(toy(Method(name="ours", score=crash)), CASES, None, lambda _: None)
 
 
-def test_a_choice_is_made_on_the_other_songs():
-    result = invented(row("A", 5.0, 1.0), row("B", 1.0, 3.0), row("the mixture", 9.0, 9.0))
-    chosen = quality._left_out(result)
-    # On the second song B is better, so it is chosen for the first; and A for the second.
-    assert chosen.with_rule[COLUMNS[0]] == (1.0, 1.0)
-    assert chosen.with_rule[COLUMNS[3]] == (4.0, 4.0)
+def test_a_start_without_a_result_is_the_worst():
+    assert cell(1.0, None, 3.0).median("SDR") == 1.0
+    assert cell(1.0, None, None).median("SDR") is None
+    with pytest.raises(ValueError, match="no result"):
+        Row(name="A", cells={"a_x": cell(None)}).values("SDR", ["a_x"])
 
 
 def test_a_result_survives_its_file_and_its_page(tmp_path):
-    result = invented(row("A", -0.04, 0.0), row("B", -2.0, -1.0))
+    task, result = toy(), invented(A=[cell(-0.04, None), cell(2.0, warned=("W_X",))])
+    assert load(task, tmp_path) is None
     results.store(result, tmp_path)
-    assert quality.load(tmp_path) == result
-    text = quality.section(result)
-    assert "| A | 0.0 / 1.0 | 2.0 / 3.0 | – | – |" in text
-    assert "| B | −1.5 / −0.5 | 0.5 / 1.5 | – | – |" in text
-    page = f"before {quality.section(replace(result, date='then'))} after"
-    assert quality.with_section(page, text) == f"before {text} after"
+    assert load(task, tmp_path) == result
+    text = task.section(result)
+    page = f"before {task.section(invented())} after"
+    assert with_section(page, text) == f"before {text} after"
 
 
-def test_the_page_has_what_is_kept(capsys, tmp_path, monkeypatch):
-    assert quality.main(["vocals", "--check"]) == 0
-    outdated = tmp_path / "vocals.md"
-    outdated.write_text(quality.PAGE.read_text(encoding="utf-8").replace("| `REPET()` |", "| `REPETS()` |"))
-    monkeypatch.setattr(quality, "PAGE", outdated)
-    assert quality.main(["vocals", "--check"]) == 1
-    assert "out of date" in capsys.readouterr().err
+@pytest.mark.parametrize("task", command.TASKS.values(), ids=lambda task: task.name)
+def test_the_pages_have_what_is_kept(task, capsys, tmp_path):
+    assert command.main([task.name, "--check"]) == 0
+    page, kept = tmp_path / "page.md", load(task)
+    page.write_text(
+        with_section(task.page.read_text(encoding="utf-8"), task.section(replace(kept, date="never"))),
+        encoding="utf-8",
+    )
+    up_to_date = task.page
+    object.__setattr__(task, "page", page)
+    try:
+        assert command.main([task.name, "--check"]) == 1
+        assert "out of date" in capsys.readouterr().err
+        assert command.main([task.name, "--write"]) == 0
+    finally:
+        object.__setattr__(task, "page", up_to_date)
+    assert page.read_text(encoding="utf-8") == up_to_date.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("task", command.TASKS.values(), ids=lambda task: task.name)
+def test_all_rows_are_kept_as_far_as_they_go(task):
+    assert [row.name for row in load(task).rows] == [method.name for method in task.methods()]
 
 
 def test_without_recordings_nothing_is_measured(monkeypatch, capsys):
-    monkeypatch.setattr(quality, "manifest", dict)
-    assert quality.main(["vocals"]) == 1
+    monkeypatch.setattr(command, "manifest", dict)
+    assert command.main(["vocals"]) == 1
     assert "the recordings are not here" in capsys.readouterr().err
-
-
-# What the page says in words
-
-
-def mean(name, column, rule="with_rule"):
-    found = next(row for row in STORED.rows if row.name == name)
-    return float(np.mean(getattr(found, rule)[column]))
-
-
-def test_all_rows_are_kept():
-    assert [row.name for row in STORED.rows] == list(quality.rows())
-
-
-FIRST = ("`REPET()`", "`REPETSim()`", "`KAM()`")
-GAINS = COLUMNS[:2]
-
-
-def test_what_the_rule_is_worth():
-    for row in STORED.rows:
-        if not row.without or "margin" in row.name:
-            continue
-        lost = [mean(row.name, column) - mean(row.name, column, "without") for column in GAINS]
-        below = min(mean(row.name, column, "without") for column in GAINS) < 0
-        if "RPCA" in row.name:
-            bounds = (2.5, 5.6) if "weights=None" in row.name else (-0.1, 0.1)
-            assert bounds[0] < min(lost) <= max(lost) < bounds[1]
-        elif "Sim" in row.name or "Nearest" in row.name:
-            assert max(lost) < 0.36
-        else:
-            assert 0.95 < min(lost) <= max(lost) < 6
-            assert below == (row.name not in FIRST)
-
-
-def test_three_methods_are_first_and_raise_everything():
-    for name in FIRST:
-        found = next(row for row in STORED.rows if row.name == name)
-        assert min(min(found.with_rule[column]) for column in GAINS) > 0
-        for other in STORED.rows:
-            if other.name not in (*quality._NO_CHOICE, *FIRST):
-                for column in COLUMNS:
-                    assert mean(name, column) > mean(other.name, column)
-
-
-def test_all_of_the_family_but_online_beat_the_mixture_in_both_parts():
-    names = ("REPET", "REPETExtended", "AdaptiveREPET", "REPETSim", "NearestNeighborMedian", "RPCA", "FT2D")
-    for name in (*names, "KAM"):
-        for column in COLUMNS:
-            assert mean(f"`{name}()`", column) > mean("the mixture", column)
-
-
-def test_soft_masks_are_before_binary_ones():
-    for rule in ("with_rule", "without"):
-        for column in COLUMNS:
-            assert mean("`RPCA()`", column, rule) - mean('`RPCA(mask="binary")`', column, rule) > 1
