@@ -148,6 +148,8 @@ class Suite:
         In the order of the report.
     threads : int, optional
         Of every library. By default as many as the settings say.
+    audio : str
+        What it is measured on. By default the music of most others.
     obstacle : callable
         Returns why it cannot be measured here; nothing, if it can.
     """
@@ -157,6 +159,7 @@ class Suite:
     note: str
     comparisons: tuple[Comparison, ...]
     threads: int | None = None
+    audio: str = ""
     obstacle: Callable[[], str] = str
 
 

@@ -105,7 +105,7 @@ def measure(suite: Suite, settings: Settings) -> SuiteResult:
         machine=machine(),
         versions=versions(packages),
         settings=settings,
-        audio=inputs.describe(),
+        audio=suite.audio or inputs.describe(),
         load=(before, _load()),
         comparisons=comparisons,
     )

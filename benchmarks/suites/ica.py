@@ -124,4 +124,5 @@ SUITE = Suite(
         _picards("picard-o", "double", "float64", ortho=True),
     ),
     threads=1,
+    audio="four stems of songs in four channels at 44100 Hz",
 )

@@ -139,4 +139,5 @@ SUITE = Suite(
         *(_ilrma(*size) for size in _SIZES),
     ),
     threads=1,
+    audio="noises that come and go, mixed over echoes of 50 ms, at 16000 Hz in single precision",
 )

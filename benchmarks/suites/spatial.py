@@ -92,4 +92,5 @@ SUITE = Suite(
         ),
     ),
     threads=1,
+    audio="talkers in a simulated room at 16000 Hz in single precision, repeated to length",
 )
