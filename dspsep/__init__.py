@@ -30,6 +30,9 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.model import MaskModel, Model, load_model
     from dspsep.pipeline import Pipeline, Split
     from dspsep.progress import Progress
+    from dspsep.refine.consistent_wiener import ConsistentWiener, consistent_wiener
+    from dspsep.refine.griffin_lim import griffin_lim
+    from dspsep.refine.misi import MISI, misi
     from dspsep.refine.regroup import Regroup
     from dspsep.separator import Refiner, Separator, SpectralSeparator, from_json
     from dspsep.separators.baseline.high_low_pass import HighLowPass, HighLowPassModel
@@ -96,6 +99,7 @@ __all__ = [
     "ILRMA",
     "JADE",
     "KAM",
+    "MISI",
     "NMF",
     "NMFD",
     "PROJET",
@@ -111,6 +115,7 @@ __all__ = [
     "BackendError",
     "CACGMMModel",
     "CascadedHPSS",
+    "ConsistentWiener",
     "Cross",
     "DUETModel",
     "DemixingModel",
@@ -180,6 +185,7 @@ __all__ = [
     "beat_spectrum",
     "cacgmm",
     "center_mask",
+    "consistent_wiener",
     "data",
     "display",
     "duet_histogram",
@@ -190,6 +196,7 @@ __all__ = [
     "from_json",
     "ft2d",
     "get_num_threads",
+    "griffin_lim",
     "hpss_masks",
     "ilrma",
     "infomax",
@@ -201,6 +208,7 @@ __all__ = [
     "load_model",
     "masks",
     "metrics",
+    "misi",
     "nmf",
     "nmfd",
     "num_threads",

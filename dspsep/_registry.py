@@ -235,6 +235,8 @@ METHODS: dict[str, Method] = {
 
 #: Steps of a pipeline that are not separators by themselves.
 REFINERS: dict[str, str] = {
+    "ConsistentWiener": "dspsep.refine.consistent_wiener:ConsistentWiener",
+    "MISI": "dspsep.refine.misi:MISI",
     "Regroup": "dspsep.refine.regroup:Regroup",
     "Split": "dspsep.pipeline:Split",
 }
@@ -333,6 +335,7 @@ PUBLIC: dict[str, str] = {
     "auxiva": "dspsep.separators.iva.auxiva:auxiva",
     "beat_spectrum": "dspsep.separators.repetition._period:beat_spectrum",
     "center_mask": "dspsep.separators.spatial.mid_side:center_mask",
+    "consistent_wiener": "dspsep.refine.consistent_wiener:consistent_wiener",
     "duet_histogram": "dspsep.separators.spatial._panning:duet_histogram",
     "evaluate_folders": "dspsep.batch.evaluation:evaluate_folders",
     "fastica": "dspsep.separators.ica.fastica:fastica",
@@ -342,6 +345,7 @@ PUBLIC: dict[str, str] = {
     "from_json": "dspsep.separator:from_json",
     "ft2d": "dspsep.separators.lowrank.ft2d:ft2d",
     "get_num_threads": "dspsep._parallel:get_num_threads",
+    "griffin_lim": "dspsep.refine.griffin_lim:griffin_lim",
     "hpss_masks": "dspsep.separators.hpss.median:hpss_masks",
     "infomax": "dspsep.separators.ica.infomax:infomax",
     "ilrma": "dspsep.separators.iva.ilrma:ilrma",
@@ -351,6 +355,7 @@ PUBLIC: dict[str, str] = {
     "learn_templates": "dspsep.separators.nmf.templates:learn_templates",
     "load": "dspsep.data.files:load",
     "load_model": "dspsep.model:load_model",
+    "misi": "dspsep.refine.misi:misi",
     "nmf": "dspsep.separators.nmf.factorisation:nmf",
     "nmfd": "dspsep.separators.nmf.deconvolution:nmfd",
     "num_threads": "dspsep._parallel:num_threads",
