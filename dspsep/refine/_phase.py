@@ -105,22 +105,23 @@ def root(energies: Sequence[Array]) -> float:
 
 
 def phasors(values: Array) -> Array:
-    """Return complex numbers of modulus one with the phases of `values`, 1 where these are zero."""
+    """Return complex numbers of modulus one with the phases of `values`, 1 where these are nearly nothing."""
     xp = _backend.namespace(values)
     modulus = xp.abs(values)
-    none = modulus == 0
+    # What is divided by numbers below the smallest normal one may overflow.
+    none = modulus < xp.finfo(modulus.dtype).smallest_normal
     moduli = xp.where(none, xp.ones_like(modulus), modulus)
     units: Array = xp.where(none, xp.ones_like(values), values / moduli)
     return units
 
 
-def reported(callback: Callback | None, stage: str, n_iter: int) -> Report:
-    """Return a function of iteration and loss that tells `callback`, and returns True to end."""
+def reported(callback: Callback | None, stage: str, n_iter: int, unit: float = 1.0) -> Report:
+    """Return a function of iteration and loss, in a unit, that tells `callback`, and returns True to end."""
 
     def report(iteration: int, loss: float) -> bool:
         if callback is None:
             return False
-        progress = Progress(stage=stage, iteration=iteration, n_iterations=n_iter, loss=loss)
+        progress = Progress(stage=stage, iteration=iteration, n_iterations=n_iter, loss=loss * unit)
         return callback(progress) is True
 
     return report

@@ -128,10 +128,10 @@ def consistent_wiener(
         peak = _backend.scalar(xp.max(v[:, channel, ...])) or 1.0
         level = _backend.scalar(xp.max(xp.abs(one.values))) or 1.0
         variances = [laid_out(v[j, channel : channel + 1, ...] / peak, one.values) for j in range(v.shape[0])]
-        report = reported(callback, stage, n_iter)
+        report = reported(callback, stage, n_iter, unit=level**2)
         s, loss = solve(one.with_values(one.values / level), variances, weight, n_iter, report)
         channels.append([estimate * level for estimate in s])
-        losses.append(loss)
+        losses.append([value * level**2 for value in loss])
     s = xp.stack([xp.concat([parts[j] for parts in channels], axis=0) for j in range(v.shape[0])])
     longest = max(map(len, losses))
     return s, tuple(sum(loss[min(k, len(loss) - 1)] for loss in losses) for k in range(longest))
