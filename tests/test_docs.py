@@ -30,11 +30,12 @@ PAGES = (
     "docs/batches.md",
     "docs/metrics.md",
     "docs/oracles.md",
+    "docs/refinement_phase.md",
     "docs/methods/score_informed_nmf.md",
     "CONTRIBUTING.md",
 )
 #: Pages on what the command line does not have.
-WITHOUT_COMMANDS = ("CONTRIBUTING.md", "docs/methods/score_informed_nmf.md")
+WITHOUT_COMMANDS = ("CONTRIBUTING.md", "docs/methods/score_informed_nmf.md", "docs/refinement_phase.md")
 
 _BLOCK = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w+)\n(?P<code>.*?)\n```", re.DOTALL)
 #: What stands between a block that prints and a block of what it prints.

@@ -7,6 +7,8 @@ import pytest
 
 from dspsep import _registry
 from dspsep.pipeline import Pipeline
+from dspsep.refine.consistent_wiener import ConsistentWiener
+from dspsep.refine.misi import MISI
 from dspsep.refine.regroup import Regroup
 from dspsep.separators.baseline.high_low_pass import HighLowPass
 from dspsep.separators.baseline.mixture import MixtureAsEstimate
@@ -218,6 +220,11 @@ SEPARATORS = {
         HPSS(stft=STFT(1024), margin=2.0)
         >> {"percussive": HPSS(stft=STFT(256)), "residual": HPSS(stft=_SMALL) >> Regroup(all=["harmonic"])}
         >> Regroup(drums=["percussive"], rest=["harmonic", "residual"]),
+        {},
+    ),
+    "misi": (HPSS(stft=_SMALL) >> MISI(stft=_SMALL, n_iter=2), {}),
+    "consistent-wiener": (
+        HPSS(stft=_SMALL) >> ConsistentWiener(stft=STFT(510, 170, "blackman"), n_iter=3),
         {},
     ),
 }
