@@ -330,6 +330,10 @@ def test_refiners_cope(refiner):
                 assert refined[name].dtype == np.float32
                 assert np.isfinite(refined[name]).all()
             np.testing.assert_allclose(refined.mixture(), mixture, atol=1e-6)
+    # A pause, in which nothing is known.
+    paused = np.concatenate([noise(200), np.zeros(300), noise(200, seed=1)])
+    refined = refiner.refine(paused, Sources.from_dict({"one": 0.3 * paused, "two": 0.7 * paused}, 8000))
+    np.testing.assert_allclose(refined.mixture(), paused, atol=1e-12)
     silence = np.zeros((2, 300))
     silence[1] = noise(300)
     refined = refiner.refine(silence, Sources.from_dict({"one": 0.5 * silence, "two": 0.5 * silence}, 8000))
