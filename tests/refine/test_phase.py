@@ -110,6 +110,7 @@ def test_consistent_wiener_solves_its_equations():
     assert loss[-1] < 0.99 * loss[0]
 
 
+@pytest.mark.core
 def test_consistent_wiener_is_the_papers_for_two_sources():
     dense = Dense()
     v = dense.v[:2]
@@ -142,6 +143,7 @@ def test_consistent_wiener_ends_more_consistent():
     np.testing.assert_allclose(single[1][-1], losses[1][min(30, len(losses[1]) - 1)], rtol=1e-4)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("momentum", MOMENTA)
 def test_griffin_lim_is_librosas(momentum):
     with np.load(STORED, allow_pickle=False) as stored:
@@ -215,6 +217,7 @@ def test_griffin_lim_refuses(change, name):
     assert error.value.name == name
 
 
+@pytest.mark.core
 def test_misi_is_the_papers():
     with np.load(STORED, allow_pickle=False) as stored:
         expected = stored["misi"]
