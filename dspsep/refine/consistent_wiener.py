@@ -255,8 +255,8 @@ class ConsistentWiener(Refiner):
     Notes
     -----
     Names and order are kept, and the sources sum to the mixture. Channels do not influence one another, each
-    has its own mean variance. There is no reach: the steps have the whole mixture in common. The `model` of the
-    sources is that of the step before.
+    has its own mean variance. There is no reach: the steps have the whole mixture in common. The `model`
+    of the sources is that of the step before.
 
     Deviations from the paper: see `consistent_wiener`; and the default `power`.
 

@@ -185,8 +185,7 @@ class MISI(Refiner):
     Notes
     -----
     Names and order are kept, and the sources sum to the mixture. Channels do not influence one another. The
-    phases are those of the estimates to begin with. The `model` of the
-    sources is that of the step before.
+    phases are those of the estimates to begin with. The `model` of the sources is that of the step before.
 
     Deviation from the paper, which is given magnitudes: those of the estimates themselves would be met from
     the start, and nothing would change, since the estimates are signals that sum to the mixture. Hence the
