@@ -74,9 +74,11 @@ def musdb18(root: object, subset: str | None = None) -> Dataset:
     stem_folders : Folders in any other layout.
     Track.regroup : An accompaniment, as sum of three sources.
 
-    Notes ----- The files of MUSDB18-HQ are WAV. Those of MUSDB18 hold five streams of AAC: mixture, drums,
-    bass, other and vocals, in this order. They are read through PyAV, which needs no other program and
-    decodes no more than is asked for. The ``musdb`` package starts ffmpeg, which pip does not install.
+    Notes
+    -----
+    The files of MUSDB18-HQ are WAV. Those of MUSDB18 hold five streams of AAC: mixture, drums, bass, other
+    and vocals, in this order. They are read through PyAV, which needs no other program and decodes no more
+    than is asked for. The ``musdb`` package starts ffmpeg, which pip does not install.
 
     AAC is lossy, so the sources of MUSDB18 sum to the mixture less well than those of MUSDB18-HQ. How many
     tracks there are is not checked: excerpts and parts of the set have the same layout. Nothing is ever

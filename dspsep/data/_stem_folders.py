@@ -51,8 +51,8 @@ def stem_folders(
         called ``mix`` or ``mixture``, in any case, is the mixture. Where there is none, the mixture is the
         sum of the sources.
     sources : sequence of str, optional
-        Only these sources, in this order, which every track must have. By default, all that are found, in the
-        order of their names.
+        Only these sources, in this order, which every track must have; they alone make the mixture where
+        there is no file of it. By default, all that are found, in the order of their names.
     channels : mapping of str to int, optional
         For files that hold a source in each channel: the channel of each source, from zero. The pattern has
         no ``{source}`` then, and the mixture is the sum of those channels.
@@ -78,8 +78,10 @@ def stem_folders(
     musdb18 : MUSDB18 and MUSDB18-HQ.
     Track.regroup : Sums of sources, as an accompaniment.
 
-    Notes ----- What begins with a dot is left out, and links to folders are not followed. Links to files are,
-    inside `root`.
+    Notes
+    -----
+    What begins with a dot is left out, and links to folders are not followed. Links to files are, inside
+    `root`.
 
     Examples
     --------
