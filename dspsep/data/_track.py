@@ -143,7 +143,8 @@ class Track:
         of MP3 and AAC add silence at the end, not always the same: where a file is so coded, lengths may
         differ by what its decoder may add, and all are cut to the shortest.
 
-        Memory: the mixture and the sources, and one of them twice for a moment.
+        Memory: the samples of every file once, and of one of them twice for a moment (measured: 6.0 times
+        one for a mixture and four sources). Files that are summed are let go at the end.
         """
         samples, rate = _track_audio.read(self.parts, self.start, self.duration, isolate=isolate)
         audio = {name: _track_audio.total([samples[part] for part in parts]) for name, parts in self.sources}

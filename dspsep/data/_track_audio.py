@@ -115,7 +115,13 @@ def read(
     for code, message in dict.fromkeys(notices):
         warn(code, message, stacklevel=4)
     n_samples = _common_length({stream: audio.shape[1] for stream, audio in decoded.items()}, readers)
-    samples = {part: _chosen(decoded[part.path, part.stream], part.channel, n_samples) for part in parts}
+    samples: dict[Part, Samples] = {}
+    for path, number in readers:
+        audio = decoded.pop((path, number))  # let go of each before the next is cut
+        for part in parts:
+            if (part.path, part.stream) == (path, number):
+                samples[part] = _chosen(audio, part.channel, n_samples)
+        del audio
     return samples, next(iter(readers.values())).sample_rate
 
 
