@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from dspsep.data._reading import Samples, Span
+from dspsep.errors import InputError
 
 __all__ = ["AvReader", "UndecodableError"]
 
@@ -31,7 +32,7 @@ class UndecodableError(Exception):
 class AvReader:
     """A `Reader` on FFmpeg."""
 
-    def __init__(self, path: Path, demuxer: str) -> None:
+    def __init__(self, path: Path, demuxer: str, stream: int = 0) -> None:
         import av
 
         self._error = av.FFmpegError
@@ -39,15 +40,18 @@ class AvReader:
         self._raw = path.open("rb")
         try:
             self._container: Any = av.open(self._raw, format=demuxer, metadata_errors="replace")
-            stream: Any = next(iter(self._container.streams.audio), None)
-            context = getattr(stream, "codec_context", None)
+            streams: Any = self._container.streams.audio
+            chosen: Any = streams[stream] if stream < len(streams) else None
+            context = getattr(chosen, "codec_context", None)
         except (self._error, ValueError, LookupError) as error:
             self._raw.close()
             raise UndecodableError(str(error)) from None
         if context is None:
             self._raw.close()
+            if 0 < len(streams) <= stream:
+                raise InputError("stream", f"less than {len(streams)}, as many as {str(path)!r} has", stream)
             raise UndecodableError("there is no sound in it, or its codec is unknown")
-        self._stream = stream
+        self._stream = chosen
         self.sample_rate: int = int(context.sample_rate or 0)
         self.n_channels: int = int(context.channels or 0)
         self.subtype: str = str(context.name).upper()
