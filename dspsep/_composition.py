@@ -1,4 +1,4 @@
-"""What compositions share: progress and models that say whose they are, channels, and which stream is best."""
+"""What compositions share: progress and models that say whose they are, channels, the better stream."""
 
 from __future__ import annotations
 

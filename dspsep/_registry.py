@@ -239,7 +239,10 @@ REFINERS: dict[str, str] = {
     "Split": "dspsep.pipeline:Split",
 }
 
-_COMPOSITIONS: dict[str, str] = {"Pipeline": "dspsep.pipeline:Pipeline"}
+_COMPOSITIONS: dict[str, str] = {
+    "Ensemble": "dspsep.ensemble:Ensemble",
+    "Pipeline": "dspsep.pipeline:Pipeline",
+}
 
 _MODELS: dict[str, str] = {
     "HPSSModel": "dspsep.separators.hpss.median:HPSSModel",
@@ -351,6 +354,7 @@ PUBLIC: dict[str, str] = {
     "learn_templates": "dspsep.separators.nmf.templates:learn_templates",
     "load": "dspsep.data.files:load",
     "load_model": "dspsep.model:load_model",
+    "log_opinion_pool": "dspsep.opinions:log_opinion_pool",
     "nmf": "dspsep.separators.nmf.factorisation:nmf",
     "nmfd": "dspsep.separators.nmf.deconvolution:nmfd",
     "num_threads": "dspsep._parallel:num_threads",

@@ -7,6 +7,7 @@ from typing import Any, Self, cast
 
 from dspsep import _serial
 from dspsep.errors import InputError
+from dspsep.stft import STFT
 
 __all__ = ["Settings"]
 
@@ -68,6 +69,13 @@ def _changed(settings: Any) -> list[str]:
         factory = setting.default_factory
         default = setting.default if factory is dataclasses.MISSING else factory()
         if default is dataclasses.MISSING or value != default:
-            shown = value._lines()[0] if isinstance(value, Settings) else repr(value)
-            changed.append(f"{setting.name}={shown}")
+            changed.append(f"{setting.name}={_short(value)}")
     return changed
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Settings):
+        return value._lines()[0]
+    if isinstance(value, STFT) and value == STFT(value.n_fft):
+        return f"STFT({value.n_fft})"
+    return repr(value)

@@ -1,9 +1,9 @@
 """Streams of several stages: each is fed what the one before it has ready, and what is early waits.
 
-Stages are late by different amounts. Where sources meet that came different ways, those that are early wait in
-a line of their own until the last is there, so that what comes out of a stage is of one moment. A stage is
-given the mixture of the same moment beside its sources. The latency of all is the sum along the way, where the
-ways part the longest of them.
+Stages are late by different amounts. Where sources meet that came different ways, those that are early wait
+in a line of their own until the last is there, so that what comes out of a stage is of one moment. A stage is
+given the mixture of the same moment beside its sources. The latency of all is the sum along the way, where
+the ways part the longest of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
     "StagedStream",
 ]
 
-# The next samples (n_channels, n_samples) of every source: all of one length, or an empty mapping for nothing.
+# The next samples (n_channels, n_samples) of every source, all of one length; an empty mapping is nothing.
 _Blocks: TypeAlias = Mapping[str, Array]
 
 
@@ -323,7 +323,8 @@ def _cut(line: list[Array], n_samples: int) -> Array:
             taken.append(block[:, :n_samples])
             line[0] = block[:, n_samples:]
         n_samples -= taken[-1].shape[1]
-    return taken[0] if len(taken) == 1 else _backend.namespace(*taken).concat(taken, axis=1)  # type: ignore[no-any-return]
+    joined: Array = taken[0] if len(taken) == 1 else _backend.namespace(*taken).concat(taken, axis=1)
+    return joined
 
 
 def _below(name: str, blocks: _Blocks) -> _Blocks:
