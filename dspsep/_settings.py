@@ -58,6 +58,8 @@ class Settings:
 
     def _lines(self) -> list[str]:
         """Return what this is, line by line: its name and the settings that are not the default."""
+        if not dataclasses.is_dataclass(self):
+            return [repr(self)]
         return [f"{type(self).__name__}({', '.join(_changed(self))})"]
 
 
@@ -74,8 +76,7 @@ def _changed(settings: Any) -> list[str]:
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, Settings):
-        return value._lines()[0]
-    if isinstance(value, STFT) and value == STFT(value.n_fft):
+    lines = value._lines() if isinstance(value, Settings) else [repr(value)]
+    if isinstance(value, STFT) and (value.hop_length, value.window) == (max(1, value.n_fft // 4), "hann"):
         return f"STFT({value.n_fft})"
-    return repr(value)
+    return lines[0] if len(lines) == 1 else repr(value)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dspsep import _registry
+from dspsep.ensemble import Ensemble
 from dspsep.pipeline import Pipeline
 from dspsep.refine.regroup import Regroup
 from dspsep.separators.baseline.high_low_pass import HighLowPass
@@ -220,6 +221,50 @@ SEPARATORS = {
         >> Regroup(drums=["percussive"], rest=["harmonic", "residual"]),
         {},
     ),
+    "pipeline-of-families": (
+        HPSS(stft=STFT(1024))
+        >> {
+            "harmonic": REPET(stft=_SMALL, min_period_seconds=0.02)
+            >> {"foreground": NMF(stft=_SMALL, n_components=2, n_iter=4)},
+            "percussive": FT2D(stft=_SMALL) >> {"background": RPCA(stft=_SMALL)},
+        }
+        >> Regroup(rest=["percussive/foreground", "harmonic/background"]),
+        {"precision_snr": 40},
+    ),
+    "pipeline-of-families-stereo": (
+        MidSide(stft=_SMALL)
+        >> {
+            "center": FastICA() >> {"source_0": HighLowPass(stft=_SMALL)},
+            "sides": AuxIVA(stft=_SMALL, n_iter=2)
+            >> {"source_0": KAM(stft=_SMALL, min_period_seconds=0.02, n_iter=1)},
+        },
+        _DEMIXING,
+    ),
+    "pipeline-of-streams": (
+        OnlineNMF(stft=_SMALL, n_components=2, n_iter=4, batch_seconds=0.1)
+        >> {
+            "component_0": REPETSim(stft=STFT(510, 170, "blackman"), distance_seconds=0.05, past_seconds=0.3),
+            "component_1": HPSS(stft=STFT(256)) >> {"harmonic": HighLowPass(stft=_SMALL)},
+        }
+        >> Regroup(rest=["component_1/percussive", "component_0/foreground"]),
+        {"precision_snr": 40},
+    ),
+    "ensemble": (
+        Ensemble([HPSS(stft=_SMALL), HPSS(stft=STFT(1024), margin=2.0)], weights=[2, 1]),
+        {},
+    ),
+    "ensemble-log-opinion": (
+        Ensemble(
+            [
+                HPSS(stft=_SMALL) >> {"harmonic": HPSS(stft=STFT(1024))} >> Regroup(harmonic=["harmonic"]),
+                OnlineNMF(stft=_SMALL, n_components=2, n_iter=4, batch_seconds=0.1)
+                >> Regroup(percussive=["component_0"], harmonic=["component_1"]),
+            ],
+            method="log-opinion",
+            stft=STFT(510, 170, "blackman"),
+        ),
+        {"precision_snr": 40},
+    ),
 }
 
 
@@ -228,6 +273,8 @@ def _clauses():
     seen = set()
     for name, (separator, options) in SEPARATORS.items():
         marks = () if type(separator) in seen else (pytest.mark.core,)
+        if name == "pipeline-of-families-stereo":  # its matrices are given parts, which are no mixtures
+            marks = (*marks, pytest.mark.filterwarnings(r"ignore:\[W_DELAYS\]"))
         seen.add(type(separator))
         for clause in contract(separator, **options):
             yield pytest.param(clause, id=f"{name}-{clause!r}", marks=marks)
@@ -243,4 +290,4 @@ def test_contract(clause):
 def test_every_registered_separator_is_tested():
     tested = {type(separator).__name__ for separator, _ in SEPARATORS.values()}
     assert set(_registry.METHODS) <= tested
-    assert Pipeline.__name__ in tested
+    assert {Pipeline.__name__, Ensemble.__name__} <= tested
