@@ -51,8 +51,8 @@ def add_to(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--pipeline", metavar="PIPELINE",
-        help="in place of a method a separator as in Python, 'HPSS(margin=2) >> {percussive: NMF}', or its JSON"
-        " as to_json() writes it, or a file with either",
+        help="in place of a method a separator as in Python, 'HPSS(margin=2) >> {percussive: NMF}', or its"
+        " JSON as to_json() writes it, or a file with either",
     )  # fmt: skip
     parser.add_argument(
         "--two-stems", metavar="SOURCE", help="only this source, and no_SOURCE, which is everything else"
