@@ -131,10 +131,7 @@ def with_opinion(logs: list[Array] | None, shares: Sequence[Array], weight: floa
 def normalised(logs: Sequence[Array]) -> list[Array]:
     """Return what the logarithms are of, divided by its sum over the sources."""
     xp = _backend.namespace(*logs)
-    highest = logs[0]
-    for log in logs[1:]:
-        highest = xp.maximum(highest, log)
-    likely = [xp.exp(log - highest) for log in logs]
+    likely = [xp.exp(log) for log in logs]  # of logarithms that the floor keeps above -14
     total = likely[0]
     for share in likely[1:]:
         total = total + share

@@ -20,6 +20,7 @@ from dspsep import (
     InputError,
     MidSide,
     MixtureAsEstimate,
+    Reach,
     Regroup,
     Separator,
     Sources,
@@ -27,6 +28,7 @@ from dspsep import (
     log_opinion_pool,
 )
 from dspsep._registry import METHODS
+from dspsep.streaming import LocalStream
 from tests.test_stft import noise
 
 A, B, C = HPSS(stft=STFT(128)), HPSS(stft=STFT(64)), HPSS(stft=STFT(32), margin=2.0)
@@ -151,6 +153,34 @@ def test_where_nobody_has_a_residual_there_is_none(late, dtype):
     assert sources.names == NAMES
     # Energies of 1 to 16 and of 1 to 1: odds of 1 to 4.
     np.testing.assert_allclose(sources["a"], audio * 0.2, atol=1e-5)
+    np.testing.assert_allclose(sources.mixture(), audio, atol=2e-7 if dtype == "float32" else 1e-14)
+
+
+def test_the_pool_looks_a_frame_further():
+    widest = A.reach(8000).beside(B.reach(8000))
+    assert Ensemble([A, B]).reach(8000) == widest
+    pool = Ensemble([A, B], method="log-opinion", stft=STFT(96, 24))
+    assert pool.reach(8000) == widest.then(Reach(samples=96, step=24))
+    audio = noise(40_000)
+    whole = pool.separate(audio, 8000)
+    stream = LocalStream(pool, pool.reach(8000), 8000, None)
+    parts = [stream.push(audio), stream.flush()]
+    for name in whole:
+        np.testing.assert_allclose(np.concatenate([p[name] for p in parts]), whole[name], atol=1e-12)
+
+
+def test_members_that_disagree_are_told_before_the_next_works():
+    called = []
+
+    class Called(Shares):
+        def separate(self, mixture, sample_rate, *, callback=None):
+            called.append(self)
+            return super().separate(mixture, sample_rate)
+
+    members = [Called(shares=dict.fromkeys(names, 0.5), late=True) for names in ("ab", "ac", "ab")]
+    with pytest.raises(InputError, match="member 2"):
+        Ensemble(members).separate(noise(300), 8000)
+    assert called == members[:2]
 
 
 # --- names that only the data decide ---
