@@ -11,7 +11,7 @@ mean compromises, the pool follows those who are certain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, final
 
@@ -72,8 +72,8 @@ class Ensemble(Separator):
     ``"member 1/drums"`` where a member is a pipeline.
 
     Cost: that of all members, one after the other, and for the pool one transform for each member and
-    source, and one back for each source but the last. The sources of one member at a time are kept. Beside
-    them and what comes out, the pool needs about three real spectrograms for each source.
+    source, and one back for each source but the last. Memory, measured: the sources twice, and for the pool
+    two real spectrograms for each source and three more.
 
     References
     ----------
@@ -181,17 +181,15 @@ class Ensemble(Separator):
         named: list[tuple[str, ...] | None] = [member.source_names for member in self.members]
         models: dict[str, Any] = {}
 
-        def estimates() -> Iterator[Mapping[str, Array]]:
-            for place, member in enumerate(self.members):
-                told = prefixed(callback, f"member {place + 1}")
-                sources = member.separate(samples, rate, callback=told)
-                named[place] = sources.names
-                self._common(named)
-                path = f"member {place + 1}"
-                models.update({f"{path}/{of}" if of else path: m for of, m in models_of(sources).items()})
-                yield {name: x[None, :] if audio.mono else x for name, x in sources.items()}
+        def estimate(place: int) -> Mapping[str, Array]:
+            path = f"member {place + 1}"
+            sources = self.members[place].separate(samples, rate, callback=prefixed(callback, path))
+            named[place] = sources.names
+            self._common(named)
+            models.update({f"{path}/{of}" if of else path: m for of, m in models_of(sources).items()})
+            return {name: x[None, :] if audio.mono else x for name, x in sources.items()}
 
-        combined = self._combined(audio.samples, rate, estimates())
+        combined = self._combined(audio.samples, rate, map(estimate, range(len(self.members))))
         # Names that only the data decide are complete when all members have spoken.
         sources = {name: audio.restore(combined[name]) for name in self._common(named)}
         return Sources(sources, rate, models, self.provenance())
@@ -274,30 +272,27 @@ class Ensemble(Separator):
     def _pooled(
         self, samples: Array, rate: float, weights: Sequence[float], estimates: Iterable[Mapping[str, Array]]
     ) -> dict[str, Array]:
-        stft, xp = self.stft, _backend.namespace(samples)
-        spectrogram = stft._forward(samples, rate, mono=False)
-        nothing = xp.zeros_like(xp.real(spectrogram.values))
-        names = self.source_names
-        logs: list[Array] | None = None
-        has_residual = False
+        stft = self.stft
+        names, has_residual = self.source_names, False
+        logs: list[Array] = []
         for weight, sources in zip(weights, estimates, strict=True):
             # Whether anybody has a residual may be known last: there is a place for it until then.
             names = names or (*(name for name in sources if name != _RESIDUAL), _RESIDUAL)
             has_residual = has_residual or _RESIDUAL in sources
-            energies = [nothing] * len(names)
-            for name, audio in sources.items():  # one complex spectrogram at a time
-                energies[names.index(name)] = energy_of(stft._forward(audio, rate, mono=False).values)
-            logs = with_opinion(logs, energies, weight)
-        by_name = dict(zip(names or (), logs or (), strict=True))
-        if not has_residual:
-            by_name.pop(_RESIDUAL, None)
-        *masked, last = by_name
+            energies = {n: energy_of(stft._forward(x, rate, mono=False).values) for n, x in sources.items()}
+            nothing = 0 * next(iter(energies.values()))
+            with_opinion(logs, [energies.pop(name, nothing) for name in names], weight)
+        if names and not has_residual and names[-1] == _RESIDUAL:
+            names = names[:-1]
+            logs.pop()
+        *masked, last = names or ()
+        spectrogram = stft._forward(samples, rate, mono=False)
         pooled: dict[str, Array] = {}
-        remainder = samples
-        for name, mask in zip(masked, normalised(list(by_name.values())), strict=False):
+        remainder = _backend.namespace(samples).asarray(samples, copy=True)
+        for name, mask in zip(masked, normalised(logs), strict=False):
             pooled[name] = stft._inverse(spectrogram, mask)
             remainder = remainder - pooled[name]
-        pooled[last] = remainder if masked else xp.asarray(remainder, copy=True)
+        pooled[last] = remainder
         return pooled
 
     def __repr__(self) -> str:

@@ -17,8 +17,7 @@ Heskes (1997) has the same pool, and its error as the mean error of the members 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import cast
+from collections.abc import Iterable, Iterator, Sequence
 
 from dspsep import _backend, _checks
 from dspsep._typing import Array
@@ -83,10 +82,10 @@ def log_opinion_pool(masks: Sequence[Array], weights: Sequence[float] | None = N
             requirement = "of shape (n_sources, ...), as all others"
             raise InputError(f"masks[{position}]", requirement, f"shape {tuple(mask.shape)}")
     xp = _backend.namespace(*given)
-    logs: list[Array] | None = None
+    logs: list[Array] = []
     for mask, weight in zip(given, shares_of(weights, len(given)), strict=True):
-        logs = with_opinion(logs, [mask[source, ...] for source in range(shape[0])], weight)
-    return xp.stack(normalised(cast("list[Array]", logs)))  # type: ignore[no-any-return]
+        with_opinion(logs, [mask[source, ...] for source in range(shape[0])], weight)
+    return xp.stack(list(normalised(logs)))  # type: ignore[no-any-return]
 
 
 def checked_weights(weights: object, n_members: int) -> tuple[float, ...]:
@@ -117,22 +116,38 @@ def energy_of(values: Array) -> Array:
     return magnitudes * magnitudes
 
 
-def with_opinion(logs: list[Array] | None, shares: Sequence[Array], weight: float) -> list[Array]:
-    """Add a member's opinion, given as what each source has of a bin, to the logarithms of the pool."""
+def with_opinion(logs: list[Array], shares: list[Array], weight: float) -> None:
+    """Add a member's opinion, what each source has of a bin, to the logarithms of the pool, at first none.
+
+    The list of shares is emptied on the way, so that no more is held than is needed yet.
+    """
     xp = _backend.namespace(*shares)
     total = shares[0]
     for share in shares[1:]:
         total = total + share
     total = xp.where(total > 0, total, xp.ones_like(total))
-    opinions = [weight * xp.log(share / total + _DOUBT) for share in shares]
-    return opinions if logs is None else [log + new for log, new in zip(logs, opinions, strict=True)]
+    for source in range(len(shares)):
+        opinion = weight * xp.log(shares.pop(0) / total + _DOUBT)
+        if source < len(logs):
+            logs[source] = logs[source] + opinion
+        else:
+            logs.append(opinion)
 
 
-def normalised(logs: Sequence[Array]) -> list[Array]:
-    """Return what the logarithms are of, divided by its sum over the sources."""
+def normalised(logs: list[Array]) -> Iterator[Array]:
+    """Yield what the logarithms are of, divided by its sum over the sources; the list is emptied first.
+
+    Yields
+    ------
+    array
+        Of one source after the other.
+    """
     xp = _backend.namespace(*logs)
-    likely = [xp.exp(log) for log in logs]  # of logarithms that the floor keeps above -14
+    likely = []
+    while logs:
+        likely.append(xp.exp(logs.pop(0)))  # the floor keeps the logarithm above -14
     total = likely[0]
     for share in likely[1:]:
         total = total + share
-    return [share / total for share in likely]
+    while likely:
+        yield likely.pop(0) / total
