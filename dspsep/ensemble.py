@@ -338,5 +338,9 @@ def _mean(weights: Sequence[float], estimates: Iterable[Mapping[str, Array]]) ->
     total: dict[str, Array] = {}
     for weight, sources in zip(weights, estimates, strict=True):
         for name, source in sources.items():
-            total[name] = total[name] + weight * source if name in total else weight * source
+            share = weight * source
+            if name in total:
+                total[name] += share
+            else:
+                total[name] = share
     return total
