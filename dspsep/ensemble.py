@@ -335,12 +335,11 @@ class _Pool:
 
 
 def _mean(weights: Sequence[float], estimates: Iterable[Mapping[str, Array]]) -> dict[str, Array]:
+    # As often as not all weights are equal: then this is a sum, and one multiplication.
+    largest = max(weights)
     total: dict[str, Array] = {}
     for weight, sources in zip(weights, estimates, strict=True):
         for name, source in sources.items():
-            share = weight * source
-            if name in total:
-                total[name] += share
-            else:
-                total[name] = share
-    return total
+            share = source if weight == largest else (weight / largest) * source
+            total[name] = total[name] + share if name in total else share
+    return {name: largest * sum_ for name, sum_ in total.items()}
