@@ -46,6 +46,7 @@ from dspsep.stft import STFT
 from dspsep.testing import contract
 
 _SMALL = STFT(512)
+_COARSE = STFT(256, 128)
 _ICA = {"channels": (2,), "precision_snr": 40, "scale_tolerance": 1e-4}
 
 _DEMIXING = {"channels": (2,), "scale_tolerance": 1e-4, "precision_snr": 40}
@@ -224,9 +225,9 @@ SEPARATORS = {
     "pipeline-of-families": (
         HPSS(stft=STFT(1024))
         >> {
-            "harmonic": REPET(stft=_SMALL, min_period_seconds=0.02)
-            >> {"foreground": NMF(stft=_SMALL, n_components=2, n_iter=4)},
-            "percussive": FT2D(stft=_SMALL) >> {"background": RPCA(stft=_SMALL)},
+            "harmonic": REPET(stft=_COARSE, min_period_seconds=0.02)
+            >> {"foreground": NMF(stft=_COARSE, n_components=2, n_iter=2)},
+            "percussive": FT2D(stft=_COARSE) >> {"background": RPCA(stft=_COARSE)},
         }
         >> Regroup(rest=["percussive/foreground", "harmonic/background"]),
         {"precision_snr": 40},
@@ -241,7 +242,7 @@ SEPARATORS = {
         _DEMIXING,
     ),
     "pipeline-of-streams": (
-        OnlineNMF(stft=_SMALL, n_components=2, n_iter=4, batch_seconds=0.1)
+        OnlineNMF(stft=_COARSE, n_components=2, n_iter=2, batch_seconds=0.1)
         >> {
             "component_0": REPETSim(stft=STFT(510, 170, "blackman"), distance_seconds=0.05, past_seconds=0.3),
             "component_1": HPSS(stft=STFT(256)) >> {"harmonic": HighLowPass(stft=_SMALL)},
@@ -256,8 +257,8 @@ SEPARATORS = {
     "ensemble-log-opinion": (
         Ensemble(
             [
-                HPSS(stft=_SMALL) >> {"harmonic": HPSS(stft=STFT(1024))} >> Regroup(harmonic=["harmonic"]),
-                OnlineNMF(stft=_SMALL, n_components=2, n_iter=4, batch_seconds=0.1)
+                HPSS(stft=_SMALL),
+                OnlineNMF(stft=_COARSE, n_components=2, n_iter=2, batch_seconds=0.1)
                 >> Regroup(percussive=["component_0"], harmonic=["component_1"]),
             ],
             method="log-opinion",
