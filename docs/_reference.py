@@ -17,6 +17,8 @@ from dspsep import _registry
 HEADINGS = {
     "dspsep.separators.": "Separators",
     "dspsep.pipeline": "Composition",
+    "dspsep.ensemble": "Composition",
+    "dspsep.opinions": "Composition",
     "dspsep.refine.": "Composition",
     "dspsep.stft": "Transform",
     "dspsep.sources": "What comes back",

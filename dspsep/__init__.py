@@ -26,8 +26,10 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.data._separation import separate_file
     from dspsep.data.files import load, save
     from dspsep.data.midi import read_midi
+    from dspsep.ensemble import Ensemble
     from dspsep.errors import BackendError, DspsepError, DspsepWarning, InputError
     from dspsep.model import MaskModel, Model, load_model
+    from dspsep.opinions import log_opinion_pool
     from dspsep.pipeline import Pipeline, Split
     from dspsep.progress import Progress
     from dspsep.refine.consistent_wiener import ConsistentWiener, consistent_wiener
@@ -121,6 +123,7 @@ __all__ = [
     "DemixingModel",
     "DspsepError",
     "DspsepWarning",
+    "Ensemble",
     "FT2DModel",
     "FastICA",
     "FastMNMF2",
@@ -206,6 +209,7 @@ __all__ = [
     "learn_templates",
     "load",
     "load_model",
+    "log_opinion_pool",
     "masks",
     "metrics",
     "misi",

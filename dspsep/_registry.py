@@ -241,7 +241,10 @@ REFINERS: dict[str, str] = {
     "Split": "dspsep.pipeline:Split",
 }
 
-_COMPOSITIONS: dict[str, str] = {"Pipeline": "dspsep.pipeline:Pipeline"}
+_COMPOSITIONS: dict[str, str] = {
+    "Ensemble": "dspsep.ensemble:Ensemble",
+    "Pipeline": "dspsep.pipeline:Pipeline",
+}
 
 _MODELS: dict[str, str] = {
     "HPSSModel": "dspsep.separators.hpss.median:HPSSModel",
@@ -356,6 +359,7 @@ PUBLIC: dict[str, str] = {
     "load": "dspsep.data.files:load",
     "load_model": "dspsep.model:load_model",
     "misi": "dspsep.refine.misi:misi",
+    "log_opinion_pool": "dspsep.opinions:log_opinion_pool",
     "nmf": "dspsep.separators.nmf.factorisation:nmf",
     "nmfd": "dspsep.separators.nmf.deconvolution:nmfd",
     "num_threads": "dspsep._parallel:num_threads",

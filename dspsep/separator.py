@@ -6,72 +6,28 @@ depends on the audio is an argument or a result.
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, cast
 
 from dspsep import _audio, _backend, _checks, _registry, _serial
 from dspsep._audio import Mixture
+from dspsep._settings import Settings
 from dspsep._typing import Array
 from dspsep._version import __version__
 from dspsep.errors import InputError, warn
 from dspsep.model import MaskModel
 from dspsep.progress import Callback, Progress
 from dspsep.sources import Provenance, Sources
+from dspsep.staged import LocalRefinerStream, RefinerStream
 from dspsep.stft import STFT, Spectrogram
 from dspsep.streaming import LocalStream, Reach, Stream
 
 __all__ = ["Refiner", "Separator", "SpectralSeparator", "from_json"]
 
 
-class _Settings:
-    """What separators and refiners share: they are values, and can be stored as text."""
-
-    def replace(self, **changes: Any) -> Self:
-        """Return the same with some settings changed.
-
-        Examples
-        --------
-        >>> from dspsep import HPSS
-        >>> HPSS(power=1.0).replace(margin=2.0) == HPSS(power=1.0, margin=2.0)
-        True
-        """
-        return cast("Self", dataclasses.replace(cast("Any", self), **changes))
-
-    def to_json(self) -> str:
-        """Return the settings as JSON.
-
-        Raises
-        ------
-        InputError
-            If a setting is a function, or an object that dspsep does not know by name.
-
-        Examples
-        --------
-        >>> from dspsep import HPSS, from_json
-        >>> from_json(HPSS(margin=2.0).to_json()) == HPSS(margin=2.0)
-        True
-        """
-        return _serial.dumps(self)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Return what `to_json` wrote, of this class or one derived from it.
-
-        Raises
-        ------
-        InputError
-            If the text is not JSON of dspsep, or describes something else.
-        """
-        value = _serial.loads(text)
-        if not isinstance(value, cls):
-            raise InputError("text", f"the JSON of a {cls.__name__}", f"that of a {type(value).__name__}")
-        return value
-
-
-class Separator(_Settings, ABC):
+class Separator(Settings, ABC):
     """Base class of everything that takes a mixture apart.
 
     Subclasses are frozen, keyword-only dataclasses that check their settings in ``__post_init__``. Those that
@@ -187,7 +143,7 @@ class Separator(_Settings, ABC):
         return Provenance(version=__version__, settings=repr(self), seed=getattr(self, "seed", None))
 
 
-class Refiner(_Settings, ABC):
+class Refiner(Settings, ABC):
     """Base class of later steps of a pipeline: from sources to sources of the same mixture."""
 
     @abstractmethod
@@ -208,6 +164,49 @@ class Refiner(_Settings, ABC):
             As in `Separator.reach`.
         """
         return None
+
+    def streams(self, sample_rate: float) -> bool:
+        """Tell whether this step can be fed in blocks.
+
+        Parameters
+        ----------
+        sample_rate : float
+            Of the mixture, in hertz.
+
+        Returns
+        -------
+        bool
+            True for one of bounded reach, and for one that says so itself.
+        """
+        return self.reach(sample_rate) is not None
+
+    def stream(self, names: tuple[str, ...], sample_rate: float, n_channels: int) -> RefinerStream:
+        """Return this step as something that is fed in blocks, for the stream of a pipeline.
+
+        Parameters
+        ----------
+        names : tuple of str
+            The sources that go in.
+        sample_rate : float
+            In hertz.
+        n_channels : int
+            Of every block, which has the shape (n_channels, n_samples).
+
+        Returns
+        -------
+        RefinerStream
+            In all it gives what `refine` gives.
+
+        Raises
+        ------
+        InputError
+            If this step needs all of the mixture, or only the data decide its sources.
+        """
+        reach, after = self.reach(sample_rate), self.names_after(names)
+        if reach is None or after is None:
+            requirement = "one whose sources depend on a bounded part of the mixture, to work in blocks"
+            raise InputError("step", requirement, type(self).__name__)
+        return LocalRefinerStream(self, names, after, reach, sample_rate, n_channels)
 
     @abstractmethod
     def names_after(self, names: tuple[str, ...] | None) -> tuple[str, ...] | None:

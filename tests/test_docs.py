@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     "README.md",
     "docs/start.md",
+    "docs/pipelines.md",
     "docs/streaming.md",
     "docs/batches.md",
     "docs/datasets.md",

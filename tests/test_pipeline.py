@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dspsep
-from dspsep import HPSS, STFT, InputError, Pipeline, Regroup, Separator, Sources, Split, from_json
+from dspsep import (
+    FT2D,
+    HPSS,
+    NMF,
+    REPET,
+    STFT,
+    ADRess,
+    Ensemble,
+    FastICA,
+    InputError,
+    MidSide,
+    Pipeline,
+    Regroup,
+    Separator,
+    Sources,
+    Split,
+    from_json,
+)
 from dspsep.separators.hpss.median import HPSSModel
 from tests.test_stft import noise
 
@@ -291,3 +309,111 @@ def test_parts_that_only_the_data_name_cannot_replace_a_source():
         sources = Sources.from_dict(dict.fromkeys(taken, np.ones(100)), 8000)
         with pytest.raises(InputError, match="named like no other"):
             Split({"a": Surprise()}).refine(sources.mixture(), sources)
+
+
+# --- stages ---
+
+
+@pytest.mark.core
+def test_stages_are_what_comes_out_of_every_step():
+    audio = noise(600, "float64", 2)
+    steps, stages = zip(*DEEP.stages(audio, 8000), strict=True)
+    assert steps == DEEP.steps
+    for position, sources in enumerate(stages, start=1):
+        so_far = Pipeline(DEEP.steps[:position])
+        assert sources.names == so_far.source_names
+        np.testing.assert_allclose(sources.mixture(), audio, atol=1e-12)
+        expected = so_far.separate(audio, 8000)
+        assert all(sources[name].tobytes() == expected[name].tobytes() for name in expected)
+    last = DEEP.separate(audio, 8000)
+    assert all(stages[-1][name].tobytes() == last[name].tobytes() for name in last)
+
+
+def test_a_stage_works_when_its_turn_comes():
+    told = []
+    stages = (A >> {"percussive": B}).stages(noise(300), 8000, callback=lambda p: told.append(p.stage))
+    assert not told
+    next(stages)
+    assert told == ["transform", "fit", "harmonic"]
+    next(stages)
+    assert told[3] == "percussive: transform"
+    with pytest.raises(StopIteration):
+        next(stages)
+
+
+def test_stages_refuse_what_is_not_audio_at_once():
+    with pytest.raises(InputError, match=r"^sample_rate"):
+        DEEP.stages(noise(300), 0)
+    with pytest.raises(InputError, match=r"^mixture"):
+        DEEP.stages("x", 8000)
+    with pytest.raises(InputError, match=r"^mixture must be audio of at least 2 channels"):
+        (A >> {"harmonic": ADRess()}).stages(noise(300), 8000)
+
+
+def test_channels_of_a_later_step_are_asked_for_before_the_first():
+    steps = A >> {"harmonic": B >> {"percussive": ADRess()}}
+    assert (steps.min_channels, steps.max_channels) == (2, 2)
+    called = []
+    for n_channels in (None, 1, 3):
+        with pytest.raises(InputError, match=r"^mixture must be audio of at (least|most) 2 channels"):
+            steps.separate(noise(300, "float64", n_channels), 8000, callback=called.append)
+    assert not called
+    assert (DEEP.min_channels, DEEP.max_channels) == (1, None)
+
+
+# --- text ---
+
+
+def test_repr_is_as_it_is_written():
+    assert repr(A >> {"percussive": B} >> Regroup(x=["harmonic"])) == (
+        f"{A!r} >> {{'percussive': {B!r}}} >> Regroup({{'x': ['harmonic']}})"
+    )
+    assert repr(Pipeline([A])) == f"Pipeline([{A!r}])"
+    assert repr(Pipeline([A >> Regroup(x=["harmonic"]), {"x": C}])).startswith("Pipeline([HPSS(")
+
+
+def test_it_prints_as_a_list_of_steps_and_of_what_is_not_default():
+    steps = (
+        HPSS() >> {"percussive": B >> {"residual": C}, "harmonic": Surprise()} >> Regroup(x=["percussive"])
+    )
+    assert str(steps).splitlines() == [
+        "Pipeline",
+        "  1. HPSS()",
+        "  2. percussive: Pipeline",
+        "       1. HPSS(stft=STFT(64), margin=2.0)",
+        "       2. residual: HPSS(stft=STFT(32), mask='hard')",
+        "       gives harmonic, percussive, residual/harmonic, residual/percussive, residual/residual",
+        "     harmonic: Surprise()",
+        "  3. x = percussive",
+        "  gives what the data decide",
+    ]
+
+
+def test_notebooks_show_what_is_printed():
+    shown = []
+    for separator in (DEEP, Ensemble([A])):
+        separator._repr_pretty_(SimpleNamespace(text=shown.append), cycle=False)
+        assert shown.pop() == str(separator)
+        separator._repr_pretty_(SimpleNamespace(text=shown.append), cycle=True)
+        assert shown.pop() == f"{type(separator).__name__}(...)"
+
+
+@pytest.mark.parametrize(
+    "separator",
+    [
+        A
+        >> {
+            "harmonic": REPET(stft=STFT(64), period_seconds=0.02)
+            >> {"foreground": NMF(n_components=2, n_iter=2)},
+            "percussive": Ensemble([B, C]) >> {"residual": FT2D(stft=STFT(64))},
+        }
+        >> Regroup(rest=["harmonic", "percussive/residual"]),
+        MidSide(stft=STFT(64)) >> {"center": FastICA(n_sources=2)},
+    ],
+)
+@pytest.mark.filterwarnings("ignore::dspsep.DspsepWarning")
+def test_stored_and_read_again_it_gives_the_same_bytes(separator):
+    audio = noise(3000, "float32", 2)
+    one, other = (s.separate(audio, 8000) for s in (separator, from_json(separator.to_json())))
+    assert one.names == other.names
+    assert all(one[name].tobytes() == other[name].tobytes() for name in one)

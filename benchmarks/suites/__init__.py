@@ -14,6 +14,7 @@ from benchmarks.suites.lowrank import SUITE as LOWRANK
 from benchmarks.suites.medians import SUITE as MEDIANS
 from benchmarks.suites.metrics import SUITE as METRICS
 from benchmarks.suites.nmf import SUITE as NMF
+from benchmarks.suites.pipeline import SUITE as PIPELINE
 from benchmarks.suites.repetition import SUITE as REPETITION
 from benchmarks.suites.spatial import SUITE as SPATIAL
 from benchmarks.suites.stft import SUITE as STFT
@@ -37,6 +38,7 @@ SUITES: dict[str, Suite] = {
         ICA,
         IVA,
         SPATIAL,
+        PIPELINE,
         IMPORTS,
         KERNELS,
     )

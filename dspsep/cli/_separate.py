@@ -50,8 +50,9 @@ def add_to(commands: Any) -> None:
         help="a setting of the method, see `dspsep info METHOD`; may be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "--pipeline", metavar="FILE",
-        help="the JSON of a separator or a pipeline, as to_json() writes it, in place of a method",
+        "--pipeline", metavar="PIPELINE",
+        help="in place of a method a separator as in Python, 'HPSS(margin=2) >> {percussive: NMF}', or its"
+        " JSON as to_json() writes it, or a file with either",
     )  # fmt: skip
     parser.add_argument(
         "--two-stems", metavar="SOURCE", help="only this source, and no_SOURCE, which is everything else"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dspsep import _registry
+from dspsep.cli._expression import read
 from dspsep.data._names import safe_file_name
 from dspsep.errors import InputError
 from dspsep.refine.regroup import Regroup
@@ -36,16 +37,43 @@ def chosen(method: str | None, parameters: Sequence[str], pipeline: str | None) 
         return type(separator).__name__.lower(), separator
     if method is not None or parameters:
         raise InputError("--pipeline", "given without --method and --param", "both", "The file has settings.")
+    if _is_text(pipeline):
+        separator = _described(pipeline)
+        return type(separator).__name__.lower(), separator
     path = Path(pipeline)
     try:
-        stored = from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "which is not text"
         requirement = "a file with the JSON of a separator"
-        raise InputError("--pipeline", requirement, f"{pipeline!r}: {reason}") from error
+        remedy = "Or the separator itself: --pipeline 'HPSS(margin=2) >> {percussive: HPSS(stft=STFT(512))}'."
+        raise InputError("--pipeline", requirement, f"{pipeline!r}: {reason}", remedy) from error
+    return safe_file_name(path.stem), _described(text)
+
+
+def _is_text(pipeline: str) -> bool:
+    """Tell a separator from the name of a file: a file that is there is one."""
+    if not (pipeline.lstrip().startswith("{") or ">>" in pipeline or "(" in pipeline):
+        return False
+    try:
+        return not Path(pipeline).is_file()
+    except (OSError, ValueError):  # too long for a name, or with characters that none has
+        return True
+
+
+def _described(text: str) -> Separator:
+    """Return the separator of a text: JSON, or as it is typed in Python."""
+    if not text.lstrip().startswith(("{", "[", '"')):
+        return read(text, "--pipeline")
+    try:
+        stored = from_json(text)
+    except InputError as error:
+        if error.name != "text":  # it names what is wrong in the text
+            raise
+        raise InputError("--pipeline", error.requirement, error.got, error.remedy) from error
     if not isinstance(stored, Separator):
         raise InputError("--pipeline", "the JSON of a separator", f"that of a {type(stored).__name__}")
-    return safe_file_name(path.stem), stored
+    return stored
 
 
 def two_stems(separator: Separator, name: str) -> Separator:

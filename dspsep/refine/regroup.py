@@ -11,6 +11,7 @@ from dspsep.errors import InputError
 from dspsep.progress import Callback
 from dspsep.separator import Refiner
 from dspsep.sources import Sources, check_source_name
+from dspsep.staged import PointwiseStream
 from dspsep.streaming import Reach
 
 __all__ = ["Regroup"]
@@ -94,13 +95,13 @@ class Regroup(Refiner):
             The groups, then the sources that are in none of them. A source that is alone in its group, or in
             none, is the same array as before, not a copy.
         """
-        audio = {}
-        for group, members in self._members(sources.names).items():
-            total = sources[members[0]]
-            for member in members[1:]:
-                total = total + sources[member]
-            audio[group] = total
+        audio = _sums(self._members(sources.names), sources)
         return Sources(audio, sources.sample_rate, sources.model, sources.provenance)
+
+    def stream(self, names: tuple[str, ...], sample_rate: float, n_channels: int) -> PointwiseStream:
+        """Return the sums of blocks."""
+        members = self._members(names)
+        return PointwiseStream(tuple(members), lambda _, sources: _sums(members, sources))
 
     def _members(self, names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
         """Return which of `names` are summed into each source that comes out."""
@@ -136,3 +137,16 @@ class Regroup(Refiner):
     def __repr__(self) -> str:
         groups = {name: list(members) for name, members in self.groups}
         return f"Regroup({groups!r})"
+
+    def _lines(self) -> list[str]:
+        return [f"{name} = {' + '.join(members)}" for name, members in self.groups]
+
+
+def _sums(members: Mapping[str, tuple[str, ...]], sources: Mapping[str, Array]) -> dict[str, Array]:
+    sums = {}
+    for group, (first, *others) in members.items():
+        total = sources[first]
+        for other in others:
+            total = total + sources[other]
+        sums[group] = total
+    return sums

@@ -106,6 +106,14 @@ def test_repetition_is_the_same_in_plain_numpy(name):
     assert records[1].difference <= found.tolerance
 
 
+@pytest.mark.parametrize("name", ["pipeline-deep", "pipeline-families", "pipeline-ensemble"])
+@pytest.mark.filterwarnings("ignore::dspsep.DspsepWarning")
+def test_compositions_give_what_their_parts_give(name):
+    found = find_comparison(name)
+    records = compare(found, found.make_input(2.5), rounds=1)
+    assert records[1].difference <= found.tolerance
+
+
 def test_long_music_repeats_not_to_the_bit():
     samples, rate = repetition_suite.long_music(30.0)
     loop, _ = music(30.0)

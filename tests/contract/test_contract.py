@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dspsep import _registry
+from dspsep.ensemble import Ensemble
 from dspsep.pipeline import Pipeline
 from dspsep.refine.consistent_wiener import ConsistentWiener
 from dspsep.refine.misi import MISI
@@ -47,6 +48,7 @@ from dspsep.stft import STFT
 from dspsep.testing import contract
 
 _SMALL = STFT(512)
+_COARSE = STFT(256, 128)
 _ICA = {"channels": (2,), "precision_snr": 40, "scale_tolerance": 1e-4}
 
 _DEMIXING = {"channels": (2,), "scale_tolerance": 1e-4, "precision_snr": 40}
@@ -227,6 +229,50 @@ SEPARATORS = {
         HPSS(stft=_SMALL) >> ConsistentWiener(stft=STFT(510, 170, "blackman"), n_iter=3),
         {},
     ),
+    "pipeline-of-families": (
+        HPSS(stft=STFT(1024))
+        >> {
+            "harmonic": REPET(stft=_COARSE, min_period_seconds=0.02)
+            >> {"foreground": NMF(stft=_COARSE, n_components=2, n_iter=2)},
+            "percussive": FT2D(stft=_COARSE) >> {"background": RPCA(stft=_COARSE)},
+        }
+        >> Regroup(rest=["percussive/foreground", "harmonic/background"]),
+        {"precision_snr": 40},
+    ),
+    "pipeline-of-families-stereo": (
+        MidSide(stft=_SMALL)
+        >> {
+            "center": FastICA() >> {"source_0": HighLowPass(stft=_SMALL)},
+            "sides": AuxIVA(stft=_SMALL, n_iter=2)
+            >> {"source_0": KAM(stft=_SMALL, min_period_seconds=0.02, n_iter=1)},
+        },
+        _DEMIXING,
+    ),
+    "pipeline-of-streams": (
+        OnlineNMF(stft=_COARSE, n_components=2, n_iter=2, batch_seconds=0.1)
+        >> {
+            "component_0": REPETSim(stft=STFT(510, 170, "blackman"), distance_seconds=0.05, past_seconds=0.3),
+            "component_1": HPSS(stft=STFT(256)) >> {"harmonic": HighLowPass(stft=_SMALL)},
+        }
+        >> Regroup(rest=["component_1/percussive", "component_0/foreground"]),
+        {"precision_snr": 40},
+    ),
+    "ensemble": (
+        Ensemble([HPSS(stft=_SMALL), HPSS(stft=STFT(1024), margin=2.0)], weights=[2, 1]),
+        {},
+    ),
+    "ensemble-log-opinion": (
+        Ensemble(
+            [
+                HPSS(stft=_SMALL),
+                OnlineNMF(stft=_COARSE, n_components=2, n_iter=2, batch_seconds=0.1)
+                >> Regroup(percussive=["component_0"], harmonic=["component_1"]),
+            ],
+            method="log-opinion",
+            stft=STFT(510, 170, "blackman"),
+        ),
+        {"precision_snr": 40},
+    ),
 }
 
 
@@ -235,6 +281,8 @@ def _clauses():
     seen = set()
     for name, (separator, options) in SEPARATORS.items():
         marks = () if type(separator) in seen else (pytest.mark.core,)
+        if name == "pipeline-of-families-stereo":  # its matrices are given parts, which are no mixtures
+            marks = (*marks, pytest.mark.filterwarnings(r"ignore:\[W_DELAYS\]"))
         seen.add(type(separator))
         for clause in contract(separator, **options):
             yield pytest.param(clause, id=f"{name}-{clause!r}", marks=marks)
@@ -250,4 +298,4 @@ def test_contract(clause):
 def test_every_registered_separator_is_tested():
     tested = {type(separator).__name__ for separator, _ in SEPARATORS.values()}
     assert set(_registry.METHODS) <= tested
-    assert Pipeline.__name__ in tested
+    assert {Pipeline.__name__, Ensemble.__name__} <= tested
