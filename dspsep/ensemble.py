@@ -72,8 +72,9 @@ class Ensemble(Separator):
     ``"member 1/drums"`` where a member is a pipeline.
 
     Cost: that of all members, one after the other, and for the pool one transform for each member and
-    source, and one back for each source but the last. Memory, measured: the sources twice, and for the pool
-    two real spectrograms for each source and three more.
+    source, and one back for each source but the last. Memory beside what a member needs, measured: for the
+    mean the sources three times, results included; for the pool twice, and two real spectrograms for each
+    source and three more.
 
     References
     ----------
