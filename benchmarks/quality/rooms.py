@@ -178,15 +178,19 @@ def _lines(result: QualityResult) -> list[str]:
             if names:
                 lines += [f"**{_TITLES[column]}, {group}**", "", *_table(result, column, names, group)]
     packages = ", ".join(f"{name} {version}" for name, version in result.versions.items())
-    starts = f"Medians of {_starts(result)} random starts, where there are any."
+    starts = f"Medians over random starts where there are any: {_starts(result)}."
     return [*lines, *_warned(result), f"*{starts} Measured {result.date}. {packages}.*"]
 
 
 def _starts(result: QualityResult) -> str:
-    """Return from how many starts the scores of methods are that have any."""
-    random = {method.name for method in _methods() if method.n_seeds > 1}
-    counts = {cell.n_seeds for row in result.rows if row.name in random for cell in row.cells.values()}
-    return " to ".join(str(count) for count in sorted({min(counts, default=0), max(counts, default=0)}))
+    """Return from how many starts the scores of methods are that have any, of dspsep and of others."""
+    told = []
+    for ours, who in ((True, "dspsep"), (False, "other libraries")):
+        names = {m.name for m in _methods() if m.n_seeds > 1 and (m.package == "dspsep") == ours}
+        counts = {cell.n_seeds for row in result.rows if row.name in names for cell in row.cells.values()}
+        if counts:
+            told.append(f"{' to '.join(str(n) for n in sorted({min(counts), max(counts)}))} for {who}")
+    return ", ".join(told) or "none"
 
 
 def _table(result: QualityResult, column: str, names: Mapping[str, str], group: str) -> list[str]:
