@@ -1,6 +1,6 @@
-"""Which method for what, in decibels: ``python -m benchmarks.quality vocals``, or ``rooms``.
+"""Which method for what, in decibels: ``python -m benchmarks.quality vocals``, ``rooms`` or ``same_start``.
 
-Scores are kept in benchmarks/results/quality_vocals.json and quality_rooms.json, recording by recording, each
+Scores are kept in benchmarks/results/quality_*.json, recording by recording, each
 as soon as it is there. Tables are written between two comments of a page in docs/methods. ``--resume``
 measures only what is missing: after an interruption, for a new method, or with a library installed that was
 not.

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 import benchmarks.quality
 from benchmarks import results
-from benchmarks.quality import rooms, vocals
+from benchmarks.quality import rooms, same_start, vocals
 from benchmarks.quality.measuring import measure
 from benchmarks.quality.task import QualityTask, load, with_section
 from tests.cases import case_names, manifest
 
 __all__ = ["TASKS", "main"]
 
-TASKS = {task.name: task for task in (vocals.TASK, rooms.TASK)}
+TASKS = {task.name: task for task in (vocals.TASK, rooms.TASK, same_start.TASK)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 __all__ = [
+    "N_COMPONENTS",
     "N_ITER",
     "N_TEMPLATES",
     "Call",

@@ -12,7 +12,7 @@ from benchmarks.quality import peers
 from benchmarks.quality.task import Method, QualityResult, QualityTask, Row, Scores, decibels
 from tests.cases import Case
 
-__all__ = ["COLUMNS", "GROUPS", "N_SEEDS", "TASK", "images", "left_out"]
+__all__ = ["COLUMNS", "GROUPS", "N_SEEDS", "TASK", "images", "left_out", "scored"]
 
 #: What is scored, each the mean over sources in the best order.
 COLUMNS = ("SI-SDR gain", "SIR")
@@ -62,7 +62,7 @@ def _methods() -> tuple[Method, ...]:
 
 def _of_dspsep() -> Iterator[Method]:
     yield Method(
-        name="the mixture", score=lambda case, _: _scores(case, [case.mixture] * len(case.references))
+        name="the mixture", score=lambda case, _: scored(case, [case.mixture] * len(case.references))
     )
     yield _ours("`AuxIVA()`", "AuxIVA", _determined)
     yield _ours('`AuxIVA(contrast="gauss")`', "AuxIVA", _determined, contrast="gauss")
@@ -77,6 +77,8 @@ def _of_dspsep() -> Iterator[Method]:
     yield _random("`FastMNMF2`, 8 spectra, 50 iterations", "FastMNMF2", counts=True, **equal)
     yield _random('the same, `init="random"`', "FastMNMF2", counts=True, init="random", **equal)
     yield _ours("`FastICA()`", "FastICA", _determined)
+    yield _ours("`Infomax()`", "Infomax", _determined)
+    yield _ours("`Picard()`", "Picard", _determined)
     yield _ours("`SOBI()`", "SOBI", _determined)
     yield _ours("`DUET()`", "DUET", _stereo, counts=True)
     yield _ours("`ADRess()`", "ADRess", _stereo, counts=True)
@@ -119,7 +121,7 @@ def _ours(
         given |= {"n_sources": len(case.references)} if counts else {}
         given |= {"seed": seed} if seeded else {}
         sources = getattr(dspsep, kind)(**given).separate(case.mixture, case.sample_rate)
-        return _scores(case, [audio for name, audio in sources.items() if name not in _LEFT_OVER])
+        return scored(case, [audio for name, audio in sources.items() if name not in _LEFT_OVER])
 
     return Method(name=name, score=score, fits=fits, n_seeds=N_SEEDS if seeded else 1, cost=cost)
 
@@ -138,9 +140,7 @@ def _theirs(
     cost: int = 3,
 ) -> Method:
     def score(case: Case, seed: int) -> Scores:
-        return _scores(
-            case, peers.separated(call, case.mixture, case.sample_rate, len(case.references), seed)
-        )
+        return scored(case, peers.separated(call, case.mixture, case.sample_rate, len(case.references), seed))
 
     n_seeds = N_SEEDS if random else 1
     return Method(name=name, score=score, fits=fits, package=package, n_seeds=n_seeds, cost=cost)
@@ -154,7 +154,7 @@ def images(case: Case) -> dict[str, Audio]:
     return {name: A[:, k, None] * audio for k, (name, audio) in enumerate(case.references.items())}
 
 
-def _scores(case: Case, estimates: Sequence[Audio]) -> Scores:
+def scored(case: Case, estimates: Sequence[Audio]) -> Scores:
     """Return means over sources, each with the estimate that the best order by SI-SDR gives to it."""
     from dspsep.metrics import BSSEval, best_permutation, evaluate, si_sdr
 
@@ -178,15 +178,19 @@ def _lines(result: QualityResult) -> list[str]:
             if names:
                 lines += [f"**{_TITLES[column]}, {group}**", "", *_table(result, column, names, group)]
     packages = ", ".join(f"{name} {version}" for name, version in result.versions.items())
-    starts = f"Medians of {_starts(result)} random starts, where there are any."
+    starts = f"Medians over random starts where there are any: {_starts(result)}."
     return [*lines, *_warned(result), f"*{starts} Measured {result.date}. {packages}.*"]
 
 
 def _starts(result: QualityResult) -> str:
-    """Return from how many starts the scores of methods are that have any."""
-    random = {method.name for method in _methods() if method.n_seeds > 1}
-    counts = {cell.n_seeds for row in result.rows if row.name in random for cell in row.cells.values()}
-    return " to ".join(str(count) for count in sorted({min(counts, default=0), max(counts, default=0)}))
+    """Return from how many starts the scores of methods are that have any, of dspsep and of others."""
+    told = []
+    for ours, who in ((True, "dspsep"), (False, "other libraries")):
+        names = {m.name for m in _methods() if m.n_seeds > 1 and (m.package == "dspsep") == ours}
+        counts = {cell.n_seeds for row in result.rows if row.name in names for cell in row.cells.values()}
+        if counts:
+            told.append(f"{' to '.join(str(n) for n in sorted({min(counts), max(counts)}))} for {who}")
+    return ", ".join(told) or "none"
 
 
 def _table(result: QualityResult, column: str, names: Mapping[str, str], group: str) -> list[str]:

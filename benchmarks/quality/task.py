@@ -128,7 +128,7 @@ class QualityTask:
     Parameters
     ----------
     name : str
-        Also of the page in docs/methods.
+        Also of the page in docs/methods, unless it is on another.
     prefixes : tuple of str
         Of the names of the recordings.
     columns : tuple of str
@@ -137,6 +137,8 @@ class QualityTask:
         Returns the methods, in the order of the page.
     lines : callable
         Returns the lines of the page that show a result.
+    on : str, optional
+        The page, where it is that of another table.
     """
 
     name: str
@@ -144,10 +146,11 @@ class QualityTask:
     columns: tuple[str, ...]
     methods: Callable[[], Sequence[Method]]
     lines: Callable[[QualityResult], Sequence[str]]
+    on: str | None = None
     page: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "page", _PAGES / f"{self.name}.md")
+        object.__setattr__(self, "page", _PAGES / f"{self.on or self.name}.md")
 
     @property
     def suite(self) -> str:

@@ -138,12 +138,15 @@ def test_images_are_those_of_the_wiener_filter(n_channels, n_sources):
     np.testing.assert_allclose(images.sum(axis=0), X, atol=1e-10)
 
 
+@pytest.mark.parametrize("accelerate", [False, True])
 @pytest.mark.parametrize(("n_channels", "n_sources"), CASES)
-def test_likelihood_is_no_worse_than_a_peers(n_channels, n_sources):
+def test_likelihood_is_no_worse_than_a_peers(n_channels, n_sources, accelerate):
     """As many iterations from the same start: the peer updates W and H at once, which are longer steps."""
     X, W, H = case(n_channels, n_sources)
     theirs = float(np.load(ORACLE)[f"loss_{n_channels}_{n_sources}"])
-    *factors, _ = fastmnmf2(X, n_sources, n_components=N_COMPONENTS, n_iter=N_ITER, W=W, H=H, accelerate=True)
+    *factors, _ = fastmnmf2(
+        X, n_sources, n_components=N_COMPONENTS, n_iter=N_ITER, W=W, H=H, accelerate=accelerate
+    )
     assert loss(X, *factors) <= theirs
 
 
@@ -192,11 +195,15 @@ def test_scales(factor):
 
 
 @pytest.mark.core
-def test_steps_that_fail_are_taken_back(monkeypatch):
-    monkeypatch.setattr(_multichannel_updates, "_BOLD", 3.0)  # too long, unlike those that are taken
+@pytest.mark.parametrize("accelerate", [False, True])
+def test_steps_that_fail_are_taken_back(monkeypatch, accelerate):
+    safe = _multichannel_updates._SAFE
+    longer = "_BOLD" if accelerate else "_USUAL"
+    monkeypatch.setattr(_multichannel_updates, longer, safe._replace(W=3.0, H=3.0, g=3.0))  # too long
     X = spectrum(2)
-    *_, plain = fastmnmf2(X, 3, n_components=2, n_iter=12)
-    *_, losses = fastmnmf2(X, 3, n_components=2, n_iter=12, accelerate=True)
+    *_, losses = fastmnmf2(X, 3, n_components=2, n_iter=12, accelerate=accelerate)
+    monkeypatch.setattr(_multichannel_updates, longer, safe)
+    *_, plain = fastmnmf2(X, 3, n_components=2, n_iter=12, accelerate=accelerate)
     assert len(losses) == 13
     assert np.diff(losses).max() <= 0
     assert losses == plain

@@ -9,8 +9,10 @@ the negative log-likelihood of the mixture and the noise of `_multichannel.py`, 
 As a function of each of W, H and g it is majorised by a sum of A z_old^2 / z + B z over the elements z, which
 is least where z / z_old is the root of A / B (Sekiguchi et al. 2020). As a function of each row of Q it is
 quadratic but for the determinant: iterative projection (Ono 2011). Each factor sees what is newest of the
-others, so that the objective never rises. Without the root steps are longer, and nearly always lower it:
-accelerated iterations take them until it rises, and then this iteration and all after it have the root.
+others, so that the objective never rises. Without the root steps are longer, and nearly always lower it; they
+are taken until it rises, and then this iteration and all after it have the root. Those of H are longer
+always: where a bin is too loud or too soft by a factor, W takes its root, and a root of what is left would
+leave H behind. Those of W and g are longer only in accelerated iterations.
 
 Three changes of scale leave it as it is, and are made in every iteration: the mean square of the rows of Q_f
 is one, the directivity of a source sums to one, and so does each of its spectra.
@@ -29,8 +31,17 @@ from dspsep.separators.spatial._multichannel import Split, blocks, powers_behind
 
 __all__ = ["Factors", "iterate", "matched", "model_of"]
 
-# The exponent of the paper, with which the objective cannot rise, and one that is faster while it does not.
-_SAFE, _BOLD = 0.5, 1.0
+
+class _Exponents(NamedTuple):
+    """The power of the ratio of sums by which each factor is multiplied."""
+
+    W: float
+    H: float
+    g: float
+
+
+# Those of the paper, with which the objective cannot rise, and those that are faster while it does not.
+_SAFE, _USUAL, _BOLD = _Exponents(0.5, 0.5, 0.5), _Exponents(0.5, 1.0, 0.5), _Exponents(1.0, 1.0, 1.0)
 
 #: Told how many iterations are done and the objective; ends them by returning True.
 Report = Callable[[int, float], bool]
@@ -72,24 +83,24 @@ def iterate(
     factors, P = start, _all_powers(data, start)
     determinants = xp.linalg.slogdet(factors.Q)[1]
     losses: list[float] = []
-    exponent, before = _BOLD if accelerate else _SAFE, (factors, determinants)
+    exponents, before = _BOLD if accelerate else _USUAL, (factors, determinants)
     while True:
         # What a pass finds is not used if the iterations end with it.
-        found = _spectra(data, factors, P, exponent, update=len(losses) < n_iter)
+        found = _spectra(data, factors, P, exponents.W, update=len(losses) < n_iter)
         loss = found.loss - 2 * data.n_frames * _backend.scalar(xp.sum(determinants))
-        if losses and exponent > _SAFE and not loss <= losses[-1]:
-            exponent = _SAFE
+        if losses and exponents != _SAFE and not loss <= losses[-1]:
+            exponents = _SAFE
             factors, determinants = before
             P = _all_powers(data, factors)
-            found = _spectra(data, factors, P, exponent, update=True)
+            found = _spectra(data, factors, P, exponents.W, update=True)
         else:
             losses.append(loss)
             if len(losses) > n_iter or (report and len(losses) > 1 and report(len(losses) - 1, loss)):
                 return factors, tuple(losses)
         before = factors, determinants
         determinants = determinants + found.gains
-        H = _floored(factors.H * _ratio(found.numerator, found.denominator, exponent))
-        factors = _directivity(data, Factors(found.Q, factors.g, found.W, H), P, exponent)
+        H = _floored(factors.H * _ratio(found.numerator, found.denominator, exponents.H))
+        factors = _directivity(data, Factors(found.Q, factors.g, found.W, H), P, exponents.g)
 
 
 def matched(data: Split, factors: Factors) -> Factors:

@@ -91,7 +91,7 @@ def fastmnmf2(
     H : array of shape (n_sources, n_components, n_frames), optional
         Activations to begin with, not negative. By default random.
     accelerate : bool, default=False
-        Whether steps are longer until one fails: see `FastMNMF2`.
+        Whether all steps are longer until one fails: see `FastMNMF2`.
     callback : callable, optional
         Called with the number of iterations and the objective after each. Returning True ends them.
 
@@ -170,8 +170,9 @@ class FastMNMF2(Separator):
         directivities are learned. By default ``CACGMM(n_sources=n_sources, seed=seed)``. With ``"random"``
         spectra are random and direction m belongs to source m, as in the paper.
     accelerate : bool, default=False
-        Whether steps are longer until one fails. The objective falls faster, but spectra settle before
-        directions are found: sources are told apart less well where the start does not tell them.
+        Whether all steps are longer until one fails, and not only those of activations. The objective falls
+        faster, but spectra settle before directions are found: sources are told apart less well where the
+        start does not tell them.
     seed : int, default=0
         Of random spectra.
 
@@ -197,8 +198,9 @@ class FastMNMF2(Separator):
 
     Deviations from the paper: the start; each factor is updated with what is newest of the others, and the
     model is that of the mixture and faint noise (100 dB below it), so that silent bins, silent and equal
-    channels need no exceptions, and the objective never rises. Scales are put right in every iteration. The
-    first update is that of Q.
+    channels need no exceptions, and the objective never rises. Activations are multiplied by the ratio of
+    sums, and not by its root, until that fails. Scales are put right in every iteration. The first update is
+    that of Q.
 
     Cost: O(n_iter n_freqs n_frames (n_sources n_components + n_channels ** 3)). Peak memory beside the input
     and the sources: three spectra of the mixture with ``init="random"``, eight by default, and the factors.
