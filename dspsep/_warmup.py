@@ -117,6 +117,7 @@ def _use_everything(dtype: np.dtype[Any]) -> None:
     from dspsep.kernels import kernels_for
     from dspsep.separators.hpss.median import hpss_masks
     from dspsep.separators.repetition.proximity import Horizontal
+    from dspsep.sources import Sources
     from dspsep.stft import STFT
 
     random = np.random.default_rng(0)
@@ -143,6 +144,11 @@ def _use_everything(dtype: np.dtype[Any]) -> None:
         frames = values.transpose(0, 2, 1)
         for length in _LISTS:
             kernels_for(frames).median_of_frames(frames, np.zeros((2, length), np.int64))
+    # Refiners are steps of a pipeline, and those with steps of their own have kernels for one and two channels.
+    refiner = _registry.load(_registry.REFINERS["Wiener"])(stft=STFT(512), n_iter=2)
+    for n_channels in (1, 2):
+        audio = random.standard_normal((n_channels, _N_SAMPLES)).astype(dtype)
+        refiner.refine(audio, Sources.from_dict({"one": audio, "other": audio}, _SAMPLE_RATES[0]))
     # The horizontal kernel of KAM is longer than this audio, and a network gives 64 such medians at once.
     notes = random.uniform(size=(1, 64, 64)).astype(dtype)
     for rate in _SAMPLE_RATES:

@@ -150,15 +150,15 @@ class Kernels(Protocol):
 
     def gaussian_step(
         self, spectra: Array, v: Array, R: Array, gain: float, noise: float, posterior: bool, with_loss: bool
-    ) -> tuple[Array, Array]:
-        """Return the places of sources learned from their estimates, and the loss; **`v` is overwritten**.
+    ) -> tuple[Array, Array, Array]:
+        """Return powers and places of sources learned from their estimates, and the loss before it.
 
         `spectra` x, with a gain, is the mixture of sources of powers `v` (n_sources, n_frames, n_freqs) and
         places `R` (n_sources, n_freqs, n_channels, n_channels), and of white noise of the power `noise`. Its
         covariance is K = sum_j v_j R_j + noise. What is learned of y_j = v_j R_j K**-1 x is what
-        `gaussian_model` learns; if `posterior`, y_j is known but for its covariance v_j R_j - v_j R_j K**-1
-        R_j v_j, and v_j and then R_j maximise the expected likelihood. The loss, of what came in, is the sum
-        of log det K + x^H K**-1 x over all bins; 0 without `with_loss`.
+        `gaussian_model` learns of it; if `posterior`, y_j is known but for the covariance v_j R_j - v_j R_j
+        K**-1 R_j v_j, and v_j and then R_j maximise the expected likelihood. The loss, of what came in, is
+        the sum of log det K + x^H K**-1 x over all bins; 0 without `with_loss`.
         """
 
     def gaussian_estimates(

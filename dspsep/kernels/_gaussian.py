@@ -45,9 +45,10 @@ def gaussian_model(spectra: Array, gain: float) -> tuple[Array, Array]:
 
 def gaussian_step(
     spectra: Array, v: Array, R: Array, gain: float, noise: float, posterior: bool, with_loss: bool
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
     """See `dspsep.kernels.Kernels.gaussian_step`."""
     xp = _backend.namespace(spectra, v, R)
+    found_v: Array = xp.empty_like(v)
     places = []
     loss: Array = xp.zeros((), dtype=xp.float64, device=spectra.device)
     for part in _parts(spectra):
@@ -67,9 +68,9 @@ def gaussian_step(
             else:
                 new, place = _estimated(xp, power, where, z)
             sources.append(place)
-            v[j, :, part] = xp.astype(new, v.dtype)
+            found_v[j, :, part] = xp.astype(new, v.dtype)
         places.append(xp.stack(sources))
-    return xp.concat(places, axis=1), loss
+    return found_v, xp.concat(places, axis=1), loss
 
 
 def gaussian_estimates(spectra: Array, v: Array, R: Array, noise: float, source: int | None) -> Array:

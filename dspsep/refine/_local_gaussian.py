@@ -60,7 +60,7 @@ class LocalGaussian:
     def iterate(self, n_steps: int, posterior: bool, callback: Callback | None) -> None:
         """Learn the sources from what they are by now, so many times."""
         for step in range(n_steps):
-            self._R, loss = self._kernels.gaussian_step(
+            self._v, self._R, loss = self._kernels.gaussian_step(
                 self._X, self._v, self._R, self._gain, self._noise, posterior, callback is not None
             )
             if callback is None:

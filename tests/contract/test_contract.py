@@ -8,6 +8,7 @@ import pytest
 from dspsep import _registry
 from dspsep.pipeline import Pipeline
 from dspsep.refine.regroup import Regroup
+from dspsep.refine.wiener import Wiener
 from dspsep.separators.baseline.high_low_pass import HighLowPass
 from dspsep.separators.baseline.mixture import MixtureAsEstimate
 from dspsep.separators.hpss.cascaded import CascadedHPSS
@@ -220,6 +221,8 @@ SEPARATORS = {
         >> Regroup(drums=["percussive"], rest=["harmonic", "residual"]),
         {},
     ),
+    "wiener": (HPSS(stft=_SMALL, margin=2.0) >> Wiener(stft=STFT(510, 170, "blackman"), alpha=1.5), {}),
+    "wiener-steps": (HPSS(stft=_SMALL) >> Wiener(stft=_SMALL, n_iter=3), {"precision_snr": 40}),
 }
 
 

@@ -39,22 +39,22 @@ def gaussian_model(spectra: Array, gain: float) -> tuple[Array, Array]:
 
 def gaussian_step(
     spectra: Array, v: Array, R: Array, gain: float, noise: float, posterior: bool, with_loss: bool
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
     """See `dspsep.kernels.Kernels.gaussian_step`."""
     n_channels, _, n_freqs = spectra.shape
     if n_channels > 2 or posterior:
         return _gaussian.gaussian_step(spectra, v, R, gain, noise, posterior, with_loss)
-    X, R = readonly(spectra), readonly(R)
-    found = np.empty(R.shape, np.complex128)
+    X, v, R = readonly(spectra), readonly(v), readonly(R)
+    found_v, found = np.empty_like(v), np.empty(R.shape, np.complex128)
     runs = _runs(n_freqs)
     losses = np.zeros(len(runs))
     step = _step_of_one if n_channels == 1 else _step_of_two
     jobs = [
-        (X, v, R, found, float(gain), float(noise), bool(with_loss), losses, number, *run)
+        (X, v, R, found_v, found, float(gain), float(noise), bool(with_loss), losses, number, *run)
         for number, run in enumerate(runs)
     ]
     _parallel.run(step, jobs)
-    return found, np.asarray(losses.sum())
+    return found_v, found, np.asarray(losses.sum())
 
 
 def gaussian_estimates(spectra: Array, v: Array, R: Array, noise: float, source: int | None) -> Array:
@@ -172,8 +172,8 @@ def _solve_two(
 
 @kernel
 def _step_of_two(
-    X: Array, v: Array, R: Array, found: Array, gain: float, noise: float, with_loss: bool, losses: Array,
-    number: int, start: int, stop: int,
+    X: Array, v: Array, R: Array, found_v: Array, found: Array, gain: float, noise: float,
+    with_loss: bool, losses: Array, number: int, start: int, stop: int,
 ) -> None:  # fmt: skip
     n, n_sources = stop - start, v.shape[0]
     rows = _entries_of_two(R, start, stop)
@@ -190,7 +190,7 @@ def _step_of_two(
                 for k in range(4):
                     loss += work[i + _X + k * _RUN] * work[i + _Z + k * _RUN]
         for j in range(n_sources):
-            powers, first = v[j, t, start:stop], 4 * j * _RUN
+            powers, new, first = v[j, t, start:stop], found_v[j, t, start:stop], 4 * j * _RUN
             for i in range(n):
                 power = np.float64(powers[i])
                 r00, r11 = rows[first + i], rows[first + i + _RUN]
@@ -200,7 +200,7 @@ def _step_of_two(
                 y0r, y0i = power * (r00 * p + b * r - c * s), power * (r00 * q + b * s + c * r)
                 y1r, y1i = power * (b * p + c * q + r11 * r), power * (b * q - c * p + r11 * s)
                 e0, e1 = y0r * y0r + y0i * y0i, y1r * y1r + y1i * y1i
-                powers[i] = (e0 + e1) * 0.5
+                new[i] = (e0 + e1) * 0.5
                 sums[first + i] += e0
                 sums[first + i + _RUN] += e1
                 sums[first + i + 2 * _RUN] += y0r * y1r + y0i * y1i
@@ -272,8 +272,8 @@ def _model_of_one(Y: Array, v: Array, R: Array, gain: float, start: int, stop: i
 
 @kernel
 def _step_of_one(
-    X: Array, v: Array, R: Array, found: Array, gain: float, noise: float, with_loss: bool, losses: Array,
-    number: int, start: int, stop: int,
+    X: Array, v: Array, R: Array, found_v: Array, found: Array, gain: float, noise: float,
+    with_loss: bool, losses: Array, number: int, start: int, stop: int,
 ) -> None:  # fmt: skip
     n_sources = v.shape[0]
     sums = np.zeros((n_sources, stop - start))
@@ -290,7 +290,7 @@ def _step_of_one(
             ratio = math.sqrt(energy) / total
             for j in range(n_sources):
                 root = np.float64(v[j, t, f]) * R[j, f, 0, 0].real * ratio
-                v[j, t, f] = root * root
+                found_v[j, t, f] = root * root
                 sums[j, f - start] += root * root
     for j in range(n_sources):
         for f in range(start, stop):
