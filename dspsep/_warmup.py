@@ -96,6 +96,7 @@ def warmup() -> WarmupReport:
             warnings.simplefilter("ignore", DspsepWarning)
             for dtype in (np.float32, np.float64):
                 _use_everything(np.dtype(dtype))
+                _use_refiners(np.dtype(dtype))
     compiled, loaded = _counts()
     return WarmupReport(
         n_compiled=compiled - compiled_before,
@@ -117,7 +118,6 @@ def _use_everything(dtype: np.dtype[Any]) -> None:
     from dspsep.kernels import kernels_for
     from dspsep.separators.hpss.median import hpss_masks
     from dspsep.separators.repetition.proximity import Horizontal
-    from dspsep.sources import Sources
     from dspsep.stft import STFT
 
     random = np.random.default_rng(0)
@@ -144,15 +144,21 @@ def _use_everything(dtype: np.dtype[Any]) -> None:
         frames = values.transpose(0, 2, 1)
         for length in _LISTS:
             kernels_for(frames).median_of_frames(frames, np.zeros((2, length), np.int64))
-    # Refiners are steps of a pipeline, and those with steps of their own have kernels for one and two channels.
-    refiner = _registry.load(_registry.REFINERS["Wiener"])(stft=STFT(512), n_iter=2)
-    for n_channels in (1, 2):
-        audio = random.standard_normal((n_channels, _N_SAMPLES)).astype(dtype)
-        refiner.refine(audio, Sources.from_dict({"one": audio, "other": audio}, _SAMPLE_RATES[0]))
     # The horizontal kernel of KAM is longer than this audio, and a network gives 64 such medians at once.
     notes = random.uniform(size=(1, 64, 64)).astype(dtype)
     for rate in _SAMPLE_RATES:
         Horizontal(seconds=1.0).counted(STFT(), rate).medians(notes)
+
+
+def _use_refiners(dtype: np.dtype[Any]) -> None:
+    """Use what refiners have kernels for: steps of the Wiener filter, in one and two channels."""
+    from dspsep.sources import Sources
+    from dspsep.stft import STFT
+
+    refiner = _registry.load(_registry.REFINERS["Wiener"])(stft=STFT(512), n_iter=2)
+    for n_channels in (1, 2):
+        audio = np.random.default_rng(0).standard_normal((n_channels, _N_SAMPLES)).astype(dtype)
+        refiner.refine(audio, Sources.from_dict({"one": audio, "other": audio}, _SAMPLE_RATES[0]))
 
 
 def _channels(method: _registry.Method) -> list[int]:

@@ -83,7 +83,7 @@ def _largest_energy(xp: Namespace, X: Array) -> float:
     largest = 0.0
     for channel in range(X.shape[0]):
         for start in range(0, X.shape[1], step):
-            part = X[channel, start : start + step, :]
+            part = X[channel, start : min(start + step, X.shape[1]), :]
             squares = xp.astype(xp.real(part), xp.float64) ** 2 + xp.astype(xp.imag(part), xp.float64) ** 2
             peak = _backend.scalar(xp.max(squares))
             # In this order NaN stays.

@@ -69,11 +69,13 @@ def alpha_wiener(V: Array, x: Array, *, alpha: float = 1.0) -> Array:
     gain = 2.0 ** -math.frexp(peak)[1]
     n_sources = V.shape[0]
     y = xp.empty((n_sources, *x.shape), dtype=x.dtype, device=x.device)
-    for f in range(0, x.shape[1], step := max(1, _NUMBERS // (V.shape[1] * x.shape[2]))):
-        raised = [_raised(V[j, :, f : f + step, :], gain, alpha) for j in range(n_sources)]
+    step = max(1, _NUMBERS // (V.shape[1] * x.shape[2]))
+    for start in range(0, x.shape[1], step):
+        part = slice(start, min(start + step, x.shape[1]))
+        raised = [_raised(V[j, :, part, :], gain, alpha) for j in range(n_sources)]
         total = sum(raised[1:], start=raised[0])
         for j, power in enumerate(raised):
-            y[j, :, f : f + step, :] = share(xp, power, total, n_sources) * x[:, f : f + step, :]
+            y[j, :, part, :] = share(xp, power, total, n_sources) * x[:, part, :]
     return y  # type: ignore[no-any-return]
 
 
@@ -192,7 +194,7 @@ def parts(spectra: Array) -> Iterator[slice]:
     n_channels, n_frames, n_freqs = spectra.shape
     step = max(1, _NUMBERS // (n_channels * n_freqs))
     for start in range(0, n_frames, step):
-        yield slice(start, start + step)
+        yield slice(start, min(start + step, n_frames))
 
 
 def swap(xp: Namespace, values: Array) -> Array:
