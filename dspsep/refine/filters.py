@@ -15,6 +15,7 @@ __all__ = [
     "alpha_wiener",
     "checked_alpha",
     "checked_regularisation",
+    "inverse_total",
     "parts",
     "powers",
     "share",
@@ -67,16 +68,15 @@ def alpha_wiener(V: Array, x: Array, *, alpha: float = 1.0) -> Array:
     if not (math.isfinite(peak) and _backend.scalar(xp.min(V)) >= 0):
         raise InputError("V", "finite and not negative", f"values up to {peak:g}")
     gain = 2.0 ** -math.frexp(peak)[1]
-    n_sources = V.shape[0]
-    y = xp.empty((n_sources, *x.shape), dtype=x.dtype, device=x.device)
-    step = max(1, _NUMBERS // (V.shape[1] * x.shape[2]))
-    for start in range(0, x.shape[1], step):
-        part = slice(start, min(start + step, x.shape[1]))
+    n_sources, (n_channels, n_freqs, n_frames) = V.shape[0], x.shape
+    V, x = xp.permute_dims(V, (0, 1, 3, 2)), swap(xp, x)
+    y = xp.empty((n_sources, n_channels, n_frames, n_freqs), dtype=x.dtype, device=x.device)
+    for part in parts(x):
         raised = [_raised(V[j, :, part, :], gain, alpha) for j in range(n_sources)]
-        total = sum(raised[1:], start=raised[0])
+        inverse = inverse_total(xp, sum(raised[1:], start=raised[0]))
         for j, power in enumerate(raised):
-            y[j, :, part, :] = share(xp, power, total, n_sources) * x[:, part, :]
-    return y  # type: ignore[no-any-return]
+            y[j, :, part, :] = share(xp, power, inverse, n_sources) * x[:, part, :]
+    return xp.permute_dims(y, (0, 1, 3, 2))  # type: ignore[no-any-return]
 
 
 def wiener_em(
@@ -118,7 +118,8 @@ def wiener_em(
     Notes
     -----
     norbert 0.2.1 gives the same where its scaling acts, at a peak of `x` of 10 or more, in double precision
-    and with ``regularisation=2 ** -26 / 100``, but for the noise: there it belongs to no source.
+    and with ``regularisation=2 ** -26 / 100``, but for the noise: there it belongs to no source, and sources
+    of songs sum to all but 1e-4 of the peak.
 
     Peak memory beside arguments and result: a real number for each source and bin, in the precision of `x`,
     and a spectrum of an estimate and of the mixture unless frames lie one after the other there.
@@ -181,12 +182,16 @@ def _raised(magnitudes: Array, gain: float, alpha: float) -> Array:
     return scaled if alpha == 1 else scaled**alpha
 
 
-def share(xp: Namespace, power: Array, total: Array, n_sources: int) -> Array:
+def inverse_total(xp: Namespace, total: Array) -> Array:
+    """Return one over the sum of all powers; 0 where there is nothing to go by."""
+    heard = total >= xp.finfo(total.dtype).smallest_normal
+    return xp.where(heard, 1 / xp.where(heard, total, xp.ones_like(total)), xp.zeros_like(total))  # type: ignore[no-any-return]
+
+
+def share(xp: Namespace, power: Array, inverse: Array, n_sources: int) -> Array:
     """Return powers over their total, and equal parts where there is nothing to go by."""
-    heard = total >= xp.finfo(power.dtype).smallest_normal
-    share = power / xp.where(heard, total, xp.ones_like(total))
     equal = xp.asarray(1 / n_sources, dtype=power.dtype, device=power.device)
-    return xp.where(heard, share, equal)  # type: ignore[no-any-return]
+    return xp.where(inverse > 0, power * inverse, equal)  # type: ignore[no-any-return]
 
 
 def parts(spectra: Array) -> Iterator[slice]:

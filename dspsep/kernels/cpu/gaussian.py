@@ -8,6 +8,7 @@ that they do not overlap. More than two channels run through `generic`, and so d
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,8 +19,9 @@ from dspsep.kernels.cpu._jit import inlined, kernel, readonly
 
 __all__ = ["gaussian_estimates", "gaussian_model", "gaussian_step"]
 
-# Frequencies per run, which is also the distance of rows.
-_RUN = 64
+# Frequencies per run at most, which is also the distance of rows. The longer, the less time goes to finding
+# pages of memory, one for each frame and array; at powers of two rows would get into one another's way.
+_RUN = 544
 _NOTHING = 1e-290
 _ROUNDING = 2.0**-50
 
@@ -72,34 +74,35 @@ def gaussian_estimates(spectra: Array, v: Array, R: Array, noise: float, source:
 
 
 def _runs(n_freqs: int) -> list[tuple[int, int]]:
-    return [(start, min(start + _RUN, n_freqs)) for start in range(0, n_freqs, _RUN)]
+    """Return runs of nearly equal length."""
+    n_runs = -(-n_freqs // _RUN)
+    bounds = [n_freqs * number // n_runs for number in range(n_runs + 1)]
+    return list(pairwise(bounds))
 
 
 @inlined
 def _entries_of_two(R: Array, start: int, stop: int) -> Array:
     """Return R00, R11 and the parts of R01 of every source as rows."""
     n_sources = R.shape[0]
-    rows = np.zeros(4 * n_sources * _RUN)
+    rows = np.zeros((n_sources, 4 * _RUN))
     for j in range(n_sources):
         for i in range(stop - start):
-            at = 4 * j * _RUN + i
-            rows[at] = R[j, start + i, 0, 0].real
-            rows[at + _RUN] = R[j, start + i, 1, 1].real
-            rows[at + 2 * _RUN] = R[j, start + i, 0, 1].real
-            rows[at + 3 * _RUN] = R[j, start + i, 0, 1].imag
+            rows[j, i] = R[j, start + i, 0, 0].real
+            rows[j, i + _RUN] = R[j, start + i, 1, 1].real
+            rows[j, i + 2 * _RUN] = R[j, start + i, 0, 1].real
+            rows[j, i + 3 * _RUN] = R[j, start + i, 0, 1].imag
     return rows
 
 
 @inlined
-def _places_of_two(sums: Array, first: int, R: Array, start: int, stop: int) -> None:
+def _places_of_two(sums: Array, R: Array, start: int, stop: int) -> None:
     """Write covariances of a trace of two to R (n_freqs, 2, 2); 0 in silence."""
     for i in range(stop - start):
-        at = first + i
-        weight = (sums[at] + sums[at + _RUN]) / 2
+        weight = (sums[i] + sums[i + _RUN]) / 2
         scale = 1 / weight if weight > _NOTHING else 0.0
-        across = complex(sums[at + 2 * _RUN] * scale, sums[at + 3 * _RUN] * scale)
-        R[start + i, 0, 0] = sums[at] * scale
-        R[start + i, 1, 1] = sums[at + _RUN] * scale
+        across = complex(sums[i + 2 * _RUN] * scale, sums[i + 3 * _RUN] * scale)
+        R[start + i, 0, 0] = sums[i] * scale
+        R[start + i, 1, 1] = sums[i + _RUN] * scale
         R[start + i, 0, 1] = across
         R[start + i, 1, 0] = across.conjugate()
 
@@ -119,12 +122,12 @@ def _model_of_two(Y: Array, v: Array, R: Array, gain: float, start: int, stop: i
             sums[i + _RUN] += e1
             sums[i + 2 * _RUN] += a * c + b * d
             sums[i + 3 * _RUN] += b * c - a * d
-    _places_of_two(sums, 0, R, start, stop)
+    _places_of_two(sums, R, start, stop)
 
 
-# The rows of what is between the steps: x (4), K00, K11 and the parts of K01, z (4), and the level.
-_X, _K, _Z, _LEVEL = 0, 4 * _RUN, 8 * _RUN, 12 * _RUN
-_ROWS = 13 * _RUN
+# The rows of what is between the steps: x (4), K00, K11 and the parts of K01, z (4), the level, y (4).
+_X, _K, _Z, _LEVEL, _Y = 0, 4 * _RUN, 8 * _RUN, 12 * _RUN, 13 * _RUN
+_ROWS = 17 * _RUN
 
 
 @inlined
@@ -145,13 +148,13 @@ def _solve_two(
         work[i + _K + 3 * _RUN] = 0.0
         work[i + _LEVEL] = 0.0
     for j in range(v.shape[0]):
-        powers, first = v[j, t, start : start + n], 4 * j * _RUN
+        powers, place = v[j, t, start : start + n], rows[j]
         for i in range(n):
             power = np.float64(powers[i])
-            work[i + _K] += power * rows[first + i]
-            work[i + _K + _RUN] += power * rows[first + i + _RUN]
-            work[i + _K + 2 * _RUN] += power * rows[first + i + 2 * _RUN]
-            work[i + _K + 3 * _RUN] += power * rows[first + i + 3 * _RUN]
+            work[i + _K] += power * place[i]
+            work[i + _K + _RUN] += power * place[i + _RUN]
+            work[i + _K + 2 * _RUN] += power * place[i + 2 * _RUN]
+            work[i + _K + 3 * _RUN] += power * place[i + 3 * _RUN]
             work[i + _LEVEL] += power
     for i in range(n):
         a, d = work[i + _K], work[i + _K + _RUN]
@@ -177,7 +180,7 @@ def _step_of_two(
 ) -> None:  # fmt: skip
     n, n_sources = stop - start, v.shape[0]
     rows = _entries_of_two(R, start, stop)
-    sums = np.zeros(4 * n_sources * _RUN)
+    sums = np.zeros((n_sources, 4 * _RUN))
     work = np.zeros(_ROWS)
     loss = 0.0
     for t in range(X.shape[1]):
@@ -190,23 +193,24 @@ def _step_of_two(
                 for k in range(4):
                     loss += work[i + _X + k * _RUN] * work[i + _Z + k * _RUN]
         for j in range(n_sources):
-            powers, new, first = v[j, t, start:stop], found_v[j, t, start:stop], 4 * j * _RUN
+            powers, new = v[j, t, start:stop], found_v[j, t, start:stop]
+            place, total = rows[j], sums[j]
             for i in range(n):
                 power = np.float64(powers[i])
-                r00, r11 = rows[first + i], rows[first + i + _RUN]
-                b, c = rows[first + i + 2 * _RUN], rows[first + i + 3 * _RUN]
+                r00, r11 = place[i], place[i + _RUN]
+                b, c = place[i + 2 * _RUN], place[i + 3 * _RUN]
                 p, q = work[i + _Z], work[i + _Z + _RUN]
                 r, s = work[i + _Z + 2 * _RUN], work[i + _Z + 3 * _RUN]
                 y0r, y0i = power * (r00 * p + b * r - c * s), power * (r00 * q + b * s + c * r)
                 y1r, y1i = power * (b * p + c * q + r11 * r), power * (b * q - c * p + r11 * s)
                 e0, e1 = y0r * y0r + y0i * y0i, y1r * y1r + y1i * y1i
                 new[i] = (e0 + e1) * 0.5
-                sums[first + i] += e0
-                sums[first + i + _RUN] += e1
-                sums[first + i + 2 * _RUN] += y0r * y1r + y0i * y1i
-                sums[first + i + 3 * _RUN] += y0i * y1r - y0r * y1i
+                total[i] += e0
+                total[i + _RUN] += e1
+                total[i + 2 * _RUN] += y0r * y1r + y0i * y1i
+                total[i + 3 * _RUN] += y0i * y1r - y0r * y1i
     for j in range(n_sources):
-        _places_of_two(sums, 4 * j * _RUN, found[j], start, stop)
+        _places_of_two(sums[j], found[j], start, stop)
     losses[number] = loss
 
 
@@ -224,36 +228,43 @@ def _estimates_of_two(
         for i in range(n):
             level = work[i + _LEVEL]
             # What is left is noise z: the sources share it as they share the power.
-            work[i + _K] = noise / level if level > _NOTHING else 0.0
+            work[i + _K] = noise / max(level, _NOTHING)
             work[i + _K + _RUN] = 0.0 if level > _NOTHING else one_of
         for j in range(begin, end):
-            powers, first = v[j, t, start:stop], 4 * j * _RUN
+            powers, place = v[j, t, start:stop], rows[j]
             y0, y1 = Y[j - begin, 0, t, start:stop], Y[j - begin, 1, t, start:stop]
             for i in range(n):
                 power = np.float64(powers[i])
                 share, rest = work[i + _K], work[i + _K + _RUN]
-                r00, r11 = rows[first + i] + share, rows[first + i + _RUN] + share
-                b, c = rows[first + i + 2 * _RUN], rows[first + i + 3 * _RUN]
+                r00, r11 = place[i] + share, place[i + _RUN] + share
+                b, c = place[i + 2 * _RUN], place[i + 3 * _RUN]
                 p, q = work[i + _Z], work[i + _Z + _RUN]
                 r, s = work[i + _Z + 2 * _RUN], work[i + _Z + 3 * _RUN]
-                y0[i] = complex(
-                    power * (r00 * p + b * r - c * s) + rest * work[i + _X],
-                    power * (r00 * q + b * s + c * r) + rest * work[i + _X + _RUN],
-                )
-                y1[i] = complex(
-                    power * (b * p + c * q + r11 * r) + rest * work[i + _X + 2 * _RUN],
-                    power * (b * q - c * p + r11 * s) + rest * work[i + _X + 3 * _RUN],
-                )
+                work[i + _Y] = power * (r00 * p + b * r - c * s) + rest * work[i + _X]
+                work[i + _Y + _RUN] = power * (r00 * q + b * s + c * r) + rest * work[i + _X + _RUN]
+                work[i + _Y + 2 * _RUN] = power * (b * p + c * q + r11 * r) + rest * work[i + _X + 2 * _RUN]
+                work[i + _Y + 3 * _RUN] = power * (b * q - c * p + r11 * s) + rest * work[i + _X + 3 * _RUN]
+            # Apart from the arithmetic: the compiler gives up where it has to watch so many arrays.
+            for i in range(n):
+                y0[i] = complex(work[i + _Y], work[i + _Y + _RUN])
+            for i in range(n):
+                y1[i] = complex(work[i + _Y + 2 * _RUN], work[i + _Y + 3 * _RUN])
         if source < 0:
-            # The rest, so that the sum is exact but for rounding however near to singular a matrix is.
-            for c in range(2):
-                last, whole = Y[n_sources - 1, c, t, start:stop], X[c, t, start:stop]
-                for i in range(n):
-                    last[i] = whole[i]
-                for j in range(n_sources - 1):
-                    other = Y[j, c, t, start:stop]
-                    for i in range(n):
-                        last[i] -= other[i]
+            _subtract_others(X, Y, t, start, stop)
+
+
+@inlined
+def _subtract_others(X: Array, Y: Array, t: int, start: int, stop: int) -> None:
+    """Make the last source the rest, so that the sum is exact however near to singular a matrix is."""
+    last = Y.shape[0] - 1
+    for c in range(X.shape[0]):
+        rest, whole = Y[last, c, t, start:stop], X[c, t, start:stop]
+        for i in range(stop - start):
+            rest[i] = whole[i]
+        for j in range(last):
+            other = Y[j, c, t, start:stop]
+            for i in range(stop - start):
+                rest[i] -= other[i]
 
 
 @kernel
