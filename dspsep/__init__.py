@@ -33,9 +33,11 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.pipeline import Pipeline, Split
     from dspsep.progress import Progress
     from dspsep.refine.consistent_wiener import ConsistentWiener, consistent_wiener
+    from dspsep.refine.filters import alpha_wiener, wiener_em
     from dspsep.refine.griffin_lim import griffin_lim
     from dspsep.refine.misi import MISI, misi
     from dspsep.refine.regroup import Regroup
+    from dspsep.refine.wiener import Wiener
     from dspsep.separator import Refiner, Separator, SpectralSeparator, from_json
     from dspsep.separators.baseline.high_low_pass import HighLowPass, HighLowPassModel
     from dspsep.separators.baseline.mixture import MixtureAsEstimate
@@ -181,9 +183,11 @@ __all__ = [
     "TwoStageHPSS",
     "Vertical",
     "WarmupReport",
+    "Wiener",
     "__version__",
     "adress_nulls",
     "align_permutation",
+    "alpha_wiener",
     "auxiva",
     "beat_spectrum",
     "cacgmm",
@@ -232,6 +236,7 @@ __all__ = [
     "testing",
     "warmup",
     "whiten",
+    "wiener_em",
 ]
 
 

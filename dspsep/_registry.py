@@ -239,6 +239,7 @@ REFINERS: dict[str, str] = {
     "MISI": "dspsep.refine.misi:MISI",
     "Regroup": "dspsep.refine.regroup:Regroup",
     "Split": "dspsep.pipeline:Split",
+    "Wiener": "dspsep.refine.wiener:Wiener",
 }
 
 _COMPOSITIONS: dict[str, str] = {
@@ -334,6 +335,7 @@ PUBLIC: dict[str, str] = {
     "Spectrogram": "dspsep.stft:Spectrogram",
     "Stream": "dspsep.streaming:Stream",
     "adress_nulls": "dspsep.separators.spatial.adress:adress_nulls",
+    "alpha_wiener": "dspsep.refine.filters:alpha_wiener",
     "align_permutation": "dspsep.separators.iva.permutation:align_permutation",
     "auxiva": "dspsep.separators.iva.auxiva:auxiva",
     "beat_spectrum": "dspsep.separators.repetition._period:beat_spectrum",
@@ -377,6 +379,7 @@ PUBLIC: dict[str, str] = {
     "warmup": "dspsep._warmup:warmup",
     "WarmupReport": "dspsep._warmup:WarmupReport",
     "whiten": "dspsep.separators.ica._whitening:whiten",
+    "wiener_em": "dspsep.refine.filters:wiener_em",
 }
 
 #: Modules that are public names themselves.

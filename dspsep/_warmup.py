@@ -96,6 +96,7 @@ def warmup() -> WarmupReport:
             warnings.simplefilter("ignore", DspsepWarning)
             for dtype in (np.float32, np.float64):
                 _use_everything(np.dtype(dtype))
+                _use_refiners(np.dtype(dtype))
     compiled, loaded = _counts()
     return WarmupReport(
         n_compiled=compiled - compiled_before,
@@ -147,6 +148,17 @@ def _use_everything(dtype: np.dtype[Any]) -> None:
     notes = random.uniform(size=(1, 64, 64)).astype(dtype)
     for rate in _SAMPLE_RATES:
         Horizontal(seconds=1.0).counted(STFT(), rate).medians(notes)
+
+
+def _use_refiners(dtype: np.dtype[Any]) -> None:
+    """Use what refiners have kernels for: steps of the Wiener filter, in one and two channels."""
+    from dspsep.sources import Sources
+    from dspsep.stft import STFT
+
+    refiner = _registry.load(_registry.REFINERS["Wiener"])(stft=STFT(512), n_iter=2)
+    for n_channels in (1, 2):
+        audio = np.random.default_rng(0).standard_normal((n_channels, _N_SAMPLES)).astype(dtype)
+        refiner.refine(audio, Sources.from_dict({"one": audio, "other": audio}, _SAMPLE_RATES[0]))
 
 
 def _channels(method: _registry.Method) -> list[int]:

@@ -43,8 +43,10 @@ from dspsep import (
     SupervisedNMF,
     Templates,
     Vertical,
+    Wiener,
     _backend,
     adress_nulls,
+    alpha_wiener,
     center_mask,
     duet_histogram,
     ft2d,
@@ -52,6 +54,7 @@ from dspsep import (
     kam,
     projet,
     rpca,
+    wiener_em,
 )
 from dspsep.kernels import generic, kernels_for
 from dspsep.masks import hard_mask, soft_mask
@@ -215,6 +218,38 @@ def test_pipelines(exits):
     assert sources.names == ("drums", "rest")
     for name in sources:
         check_near(sources[name], expected[name], 1e-12)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("n_channels", [None, 2, 3])
+@pytest.mark.parametrize(
+    "refiner",
+    [
+        Wiener(stft=SMALL, alpha=2.0),
+        Wiener(stft=SMALL, n_iter=3),
+        Wiener(stft=SMALL, n_iter=3, posterior=True),
+    ],
+    ids=repr,
+)
+def test_wiener(refiner, n_channels, exits):
+    given = {name: noise(600, "float64", n_channels) * gain for name, gain in (("a", 1.0), ("b", 0.5))}
+    given["b"] = given["b"][..., ::-1]
+    mixture = given["a"] + given["b"]
+    expected = refiner.refine(mixture, Sources.from_dict(given, 8000))
+    exits()
+    sources = Sources.from_dict({name: on_device(audio) for name, audio in given.items()}, 8000)
+    found = refiner.refine(on_device(mixture), sources)
+    # Three peaks of audio and two of estimates; with steps the largest bin of each channel, and each place.
+    assert exits() == 5 + (0 if refiner.n_iter == 0 else (n_channels or 1) + 2)
+    for name in given:
+        check_near(found[name], expected[name], 1e-9)
+
+
+def test_spectra_of_wiener():
+    x, y = noise(2 * 33 * 9).reshape(2, 33, 9) + 0j, noise(3 * 2 * 33 * 9).reshape(3, 2, 33, 9) + 1j
+    check_near(wiener_em(on_device(y), on_device(x), n_iter=2), wiener_em(y, x, n_iter=2), 1e-9)
+    V = np.abs(y)
+    check_near(alpha_wiener(on_device(V), on_device(x)), alpha_wiener(V, x), 1e-12)
 
 
 KNOWN = Templates(values=np.abs(noise(33 * 3)).reshape(33, 3), sample_rate=8000, stft=SMALL)

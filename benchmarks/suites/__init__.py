@@ -19,6 +19,7 @@ from benchmarks.suites.repetition import SUITE as REPETITION
 from benchmarks.suites.spatial import SUITE as SPATIAL
 from benchmarks.suites.stft import SUITE as STFT
 from benchmarks.suites.threads import SUITE as THREADS
+from benchmarks.suites.wiener import SUITE as WIENER
 
 __all__ = ["SUITES", "find_comparison"]
 
@@ -39,6 +40,7 @@ SUITES: dict[str, Suite] = {
         IVA,
         SPATIAL,
         PIPELINE,
+        WIENER,
         IMPORTS,
         KERNELS,
     )

@@ -139,6 +139,37 @@ class Kernels(Protocol):
         ``q_m V_m q_m^H`` less ``2 log|det Q|`` over it. `V` is (n_freqs, n, n, n), positive definite.
         """
 
+    def gaussian_model(self, spectra: Array, gain: float) -> tuple[Array, Array]:
+        """Return how loud a source is in every bin, and where it is in every frequency.
+
+        `spectra` y is (n_channels, n_frames, n_freqs), complex. With a gain on y, the powers v = |y|**2 /
+        n_channels are (n_frames, n_freqs), in the precision of the spectra. The places R, sums over frames of
+        y y^H over those of v, are (n_freqs, n_channels, n_channels), complex and in double precision; 0 where
+        the source is silent.
+        """
+
+    def gaussian_step(
+        self, spectra: Array, v: Array, R: Array, gain: float, noise: float, posterior: bool, with_loss: bool
+    ) -> tuple[Array, Array, Array]:
+        """Return powers and places of sources learned from their estimates, and the loss before it.
+
+        `spectra` x, with a gain, is the mixture of sources of powers `v` (n_sources, n_frames, n_freqs) and
+        places `R` (n_sources, n_freqs, n_channels, n_channels), and of white noise of the power `noise`. Its
+        covariance is K = sum_j v_j R_j + noise. What is learned of y_j = v_j R_j K**-1 x is what
+        `gaussian_model` learns of it; if `posterior`, y_j is known but for the covariance v_j R_j - v_j R_j
+        K**-1 R_j v_j, and v_j and then R_j maximise the expected likelihood. The loss, of what came in, is
+        the sum of log det K + x^H K**-1 x over all bins; 0 without `with_loss`.
+        """
+
+    def gaussian_estimates(
+        self, spectra: Array, v: Array, R: Array, noise: float, source: int | None
+    ) -> Array:
+        """Return y_j and its share of the noise, (1 or n_sources, n_channels, n_frames, n_freqs).
+
+        The noise is shared as the powers are, equally where all are 0. If `source` is None these are all
+        sources, and the last is what the others leave of the mixture.
+        """
+
     def cross_spectra(self, left: Array, right: Array) -> Array:
         """Return the sum over b of ``conj(left[i, b, f]) * right[j, b, f]``: (left, right, n_freqs)."""
 

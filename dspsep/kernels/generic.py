@@ -16,6 +16,7 @@ from dspsep.kernels._demixing import (
     steering_sweep,
     weighted_covariances,
 )
+from dspsep.kernels._gaussian import gaussian_estimates, gaussian_model, gaussian_step
 
 __all__ = [
     "activation_terms",
@@ -29,6 +30,9 @@ __all__ = [
     "fastmnmf_covariances",
     "fastmnmf_sweep",
     "filter_spectra",
+    "gaussian_estimates",
+    "gaussian_model",
+    "gaussian_step",
     "istft",
     "low_rank_covariances",
     "low_rank_terms",

@@ -11,6 +11,7 @@ from dspsep.pipeline import Pipeline
 from dspsep.refine.consistent_wiener import ConsistentWiener
 from dspsep.refine.misi import MISI
 from dspsep.refine.regroup import Regroup
+from dspsep.refine.wiener import Wiener
 from dspsep.separators.baseline.high_low_pass import HighLowPass
 from dspsep.separators.baseline.mixture import MixtureAsEstimate
 from dspsep.separators.hpss.cascaded import CascadedHPSS
@@ -273,6 +274,8 @@ SEPARATORS = {
         ),
         {"precision_snr": 40},
     ),
+    "wiener": (HPSS(stft=_SMALL, margin=2.0) >> Wiener(stft=STFT(510, 170, "blackman"), alpha=1.5), {}),
+    "wiener-steps": (HPSS(stft=_SMALL) >> Wiener(stft=_SMALL, n_iter=3), {"precision_snr": 40}),
 }
 
 

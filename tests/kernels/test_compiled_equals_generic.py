@@ -26,6 +26,9 @@ NAMES = [
     "fastmnmf_covariances",
     "fastmnmf_sweep",
     "filter_spectra",
+    "gaussian_estimates",
+    "gaussian_model",
+    "gaussian_step",
     "istft",
     "low_rank_covariances",
     "low_rank_terms",
@@ -94,7 +97,13 @@ def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9
     twice = twice + 8 * np.eye(2)
     pair = twice[:, None] @ np.swapaxes(twice.conj(), 1, 2)[:, None] + 9 * np.eye(2)
     pair = pair * np.array([1.0, 3.0])[:, None, None] + np.diag([0.5, 0.0])
+    loud = rng.exponential(size=(3, *spectra.shape[1:])).astype(dtype)
+    places = np.stack([generic.gaussian_model(part * spectra, 0.5)[1] for part in loud])
+    places[:, :, 0, 0] += 0.5  # away from one point
     return {
+        "gaussian_model": (spectra, 0.5),
+        "gaussian_step": (spectra, loud, places, 0.5, 1e-3, False, True),
+        "gaussian_estimates": (spectra, loud, places, 1e-3, None),
         "weighted_covariances": (split, weights, 0.1),
         "demixed_powers": (split, demixing, 0.1),
         "contrast_step": (split, weights, demixing, 2.0, False),

@@ -20,6 +20,7 @@ from dspsep.kernels.cpu.factors import (
     product_with_transposed,
     template_terms,
 )
+from dspsep.kernels.cpu.gaussian import gaussian_estimates, gaussian_model, gaussian_step
 from dspsep.kernels.cpu.low_rank_demixing import low_rank_covariances, low_rank_terms
 from dspsep.kernels.cpu.masks import soft_mask
 from dspsep.kernels.cpu.medians import median_over_frequency, median_over_time
@@ -41,6 +42,9 @@ __all__ = [
     "fastmnmf_covariances",
     "fastmnmf_sweep",
     "filter_spectra",
+    "gaussian_estimates",
+    "gaussian_model",
+    "gaussian_step",
     "istft",
     "low_rank_covariances",
     "low_rank_terms",

@@ -19,6 +19,7 @@ from dspsep.kernels.cpu.demixing import (
 )
 from dspsep.kernels.cpu.diffusion import diffusion_step
 from dspsep.kernels.cpu.factors import coordinate_sweeps, divergence_terms
+from dspsep.kernels.cpu.gaussian import gaussian_estimates, gaussian_model, gaussian_step
 from dspsep.kernels.cpu.low_rank_demixing import low_rank_covariances, low_rank_terms
 from dspsep.kernels.cpu.masks import soft_mask
 from dspsep.kernels.cpu.multichannel import fastmnmf_covariances, fastmnmf_sweep
@@ -42,6 +43,9 @@ __all__ = [
     "fastmnmf_covariances",
     "fastmnmf_sweep",
     "filter_spectra",
+    "gaussian_estimates",
+    "gaussian_model",
+    "gaussian_step",
     "istft",
     "low_rank_covariances",
     "low_rank_terms",

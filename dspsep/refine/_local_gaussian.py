@@ -1,0 +1,93 @@
+"""Sources in the local Gaussian model: what is learned of them, and what they are then."""
+
+from __future__ import annotations
+
+import math
+
+from dspsep import _backend
+from dspsep._typing import Array, Namespace
+from dspsep.errors import InputError
+from dspsep.kernels import kernels_for
+from dspsep.progress import Callback, Progress
+
+__all__ = ["LocalGaussian"]
+
+# Numbers that are made of the spectra at a time: 8 MiB in double precision.
+_NUMBERS = 2**20
+
+
+class LocalGaussian:
+    """The powers and places of the sources of one mixture, as they are learned: a workbench, not a value.
+
+    Parameters
+    ----------
+    X : array of shape (n_channels, n_frames, n_freqs)
+        The spectra of the mixture, complex.
+    n_sources : int
+        How many there are.
+    regularisation : float
+        White noise in all channels, in parts of the energy of the loudest bin.
+    """
+
+    def __init__(self, X: Array, n_sources: int, regularisation: float) -> None:
+        xp = _backend.namespace(X)
+        self._X, self._xp, self._kernels = X, xp, kernels_for(X)
+        energy = _largest_energy(xp, X)
+        if not math.isfinite(energy):
+            raise InputError("x", "of finite values and squares", "NaN, infinity or numbers near it")
+        # A power of two brings the loudest bin to between one half and one, without rounding.
+        self._gain = 2.0 ** -math.frexp(math.sqrt(energy))[1] if energy else 1.0
+        self._noise = regularisation * (energy * self._gain**2 if energy else 1.0)
+        n_channels, n_frames, n_freqs = X.shape
+        real = xp.float32 if X.dtype == xp.complex64 else xp.float64
+        self._v = xp.empty((n_sources, n_frames, n_freqs), dtype=real, device=X.device)
+        places = (n_sources, n_freqs, n_channels, n_channels)
+        self._R = xp.empty(places, dtype=xp.complex128, device=X.device)
+
+    def learn(self, source: int, y: Array) -> None:
+        """Learn a source from an estimate (n_channels, n_frames, n_freqs)."""
+        v, R = self._kernels.gaussian_model(y, self._gain)
+        if not math.isfinite(_backend.scalar(self._xp.sum(self._xp.abs(R)))):
+            raise InputError(
+                f"estimate {source}",
+                "finite, and no louder than 1e15 times the mixture",
+                "what is not, or too loud",
+                "Estimates sum to the mixture.",
+            )
+        self._v[source, ...] = v
+        self._R[source, ...] = R
+
+    def iterate(self, n_steps: int, posterior: bool, callback: Callback | None) -> None:
+        """Learn the sources from what they are by now, so many times."""
+        for step in range(n_steps):
+            self._v, self._R, loss = self._kernels.gaussian_step(
+                self._X, self._v, self._R, self._gain, self._noise, posterior, callback is not None
+            )
+            if callback is None:
+                continue
+            # The first step was to learn from what was given.
+            told = Progress(
+                stage="steps", iteration=step + 2, n_iterations=n_steps + 1, loss=_backend.scalar(loss)
+            )
+            if callback(told):
+                return
+
+    def estimates(self, source: int | None = None) -> Array:
+        """Return a source, (1, n_channels, n_frames, n_freqs), or all: these then sum to the mixture."""
+        return self._kernels.gaussian_estimates(self._X, self._v, self._R, self._noise, source)
+
+
+def _largest_energy(xp: Namespace, X: Array) -> float:
+    """Return the largest |X|**2, in double precision."""
+    step = max(1, _NUMBERS // X.shape[2])
+    largest = 0.0
+    for channel in range(X.shape[0]):
+        for start in range(0, X.shape[1], step):
+            part = X[channel, start : min(start + step, X.shape[1]), :]
+            squares = xp.astype(xp.real(part), xp.float64) ** 2 + xp.astype(xp.imag(part), xp.float64) ** 2
+            peak = _backend.scalar(xp.max(squares))
+            # In this order NaN stays.
+            largest = peak if not peak <= largest else largest
+            if math.isnan(largest):
+                return largest
+    return largest
