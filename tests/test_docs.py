@@ -33,6 +33,7 @@ PAGES = (
     "docs/datasets.md",
     "docs/metrics.md",
     "docs/oracles.md",
+    "docs/refinement.md",
     "docs/refinement_phase.md",
     "docs/methods/score_informed_nmf.md",
     "CONTRIBUTING.md",
@@ -42,6 +43,7 @@ WITHOUT_COMMANDS = (
     "CONTRIBUTING.md",
     "docs/datasets.md",
     "docs/methods/score_informed_nmf.md",
+    "docs/refinement.md",
     "docs/refinement_phase.md",
 )
 
