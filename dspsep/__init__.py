@@ -23,9 +23,11 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep._parallel import get_num_threads, num_threads, set_num_threads
     from dspsep._warmup import WarmupReport, warmup
     from dspsep.batch.evaluation import evaluate_folders
+    from dspsep.citations import cite
     from dspsep.data._separation import separate_file
     from dspsep.data.files import load, save
     from dspsep.data.midi import read_midi
+    from dspsep.descriptions import describe
     from dspsep.errors import BackendError, DspsepError, DspsepWarning, InputError
     from dspsep.model import MaskModel, Model, load_model
     from dspsep.pipeline import Pipeline, Split
@@ -180,7 +182,9 @@ __all__ = [
     "beat_spectrum",
     "cacgmm",
     "center_mask",
+    "cite",
     "data",
+    "describe",
     "display",
     "duet_histogram",
     "evaluate_folders",

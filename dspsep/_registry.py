@@ -337,6 +337,8 @@ PUBLIC: dict[str, str] = {
     "evaluate_folders": "dspsep.batch.evaluation:evaluate_folders",
     "fastica": "dspsep.separators.ica.fastica:fastica",
     "cacgmm": "dspsep.separators.spatial.cacgmm:cacgmm",
+    "cite": "dspsep.citations:cite",
+    "describe": "dspsep.descriptions:describe",
     "fastmnmf2": "dspsep.separators.spatial.fastmnmf:fastmnmf2",
     "fdica": "dspsep.separators.iva.fdica:fdica",
     "from_json": "dspsep.separator:from_json",
