@@ -63,4 +63,6 @@ def _require_workers(client: Any) -> None:
         client.wait_for_workers(1, timeout=_SECONDS)
     except TimeoutError as error:
         address = client.scheduler.address if client.scheduler is not None else "the scheduler"
-        raise DspsepError(f"{address} has no workers: start one with `dask worker {address} --nthreads 1`.") from error
+        raise DspsepError(
+            f"{address} has no workers: start one with `dask worker {address} --nthreads 1`."
+        ) from error

@@ -1,25 +1,24 @@
-"""Tasks here, in worker processes, or on a cluster; a task may take its worker down, and nothing else with it.
+"""Tasks here, in worker processes, or on a cluster; a task may take its worker down, and nothing else.
 
 joblib gives up all of a call when one of its processes dies. What had been given out and had not come back is
-then done one by one, each alone in its process: who is innocent comes through, and who takes down a second process
-is known. The rest goes on as before.
+then done one by one, each alone in its process: who is innocent comes through, and who takes down a second
+process is known. The rest goes on as before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
 from dspsep.bench import _task
 from dspsep.bench._task import Done, Task
-from dspsep.errors import DspsepError
 
 __all__ = ["done_of"]
 
 _KILLED = (
-    "its process was killed, twice: once beside others, and once alone. Systems do so that run out of memory; and"
-    " compiled code may crash."
+    "its process was killed, twice: once beside others, and once alone. Systems do so that run out of memory;"
+    " and compiled code may crash."
 )
 
 

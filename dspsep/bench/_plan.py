@@ -179,9 +179,13 @@ class Plan:
             seed = _task.seed_for(settings.seed, track.name, method.name)
             self._tasks.append(
                 Task(
-                    method=method, track=track.to_dict(), sources=names, protocol=settings.protocol, key=key,
+                    method=method,
+                    track=track.to_dict(),
+                    sources=names,
+                    protocol=settings.protocol,
+                    key=key,
                     seed=seed,
-                )  # fmt: skip
+                )
             )
 
     def _look_at(self, track: Track) -> str:

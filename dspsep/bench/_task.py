@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -84,7 +84,7 @@ class Done:
 
 
 def seed_for(seed: int | None, track: str, method: str) -> int | None:
-    """Return the seed of a method on a track: one of its own for each, whatever is done before or beside it."""
+    """Return the seed of a method on a track: its own, whatever is done before or beside it."""
     if seed is None:
         return None
     names = [hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest() for name in (track, method)]
@@ -95,8 +95,8 @@ def seed_for(seed: int | None, track: str, method: str) -> int | None:
 # Tasks of several threads of one process would take one another's warnings, and one another's limits.
 _one_at_a_time = threading.Lock()
 
-# The track of the last task: its other methods come next, as a rule.
-_last: tuple[str, LoadedTrack] | None = None
+# The track of the last task, by what it was made of: its other methods come next, as a rule.
+_last: dict[str, LoadedTrack] = {}
 
 
 def work(index: int, task: Task) -> tuple[int, Done]:
@@ -128,8 +128,7 @@ def failure(task: Task, kind: str, message: str) -> Done:
 
 def forget() -> None:
     """Let go of the track that is kept for the next task."""
-    global _last
-    _last = None
+    _last.clear()
 
 
 def _scored(task: Task, clock: _Clock) -> dict[str, Any]:
@@ -171,7 +170,9 @@ def _separated(task: Task, track: LoadedTrack, n_channels: int) -> Sources:
 def _by(separator: Separator, task: Task, track: LoadedTrack, n_channels: int) -> Sources:
     least, most = _channels_of(separator)
     if n_channels < least or (most is not None and n_channels > most):
-        wanted = f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"
+        wanted = (
+            f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"
+        )
         plural = "" if wanted == "1" else "s"
         raise Unfit(f"it takes {wanted} channel{plural}, and the track has {n_channels}.")
     if separator.source_names is not None:  # before any work
@@ -185,20 +186,19 @@ def _channels_of(separator: Separator) -> tuple[int, int | None]:
 
 
 def _loaded(plain: dict[str, Any]) -> LoadedTrack:
-    global _last
     name = json.dumps(plain, sort_keys=True)
-    if _last is None or _last[0] != name:
-        _last = None  # two at a time are not needed
+    if name not in _last:
+        _last.clear()  # two at a time are not needed
         track = Track.from_dict(plain).load()
         for audio in (track.mixture, *track.sources.values()):
             cast("Any", audio).setflags(write=False)  # what one method did would be heard by the next
-        _last = name, track
-    return _last[1]
+        _last[name] = track
+    return _last[name]
 
 
 def _done(task: Task, result: dict[str, Any], notices: list[dict[str, str]], clock: _Clock) -> Done:
     names = {"method": task.method.name, "track": task.track["name"]}
-    nothing = {"matching": None, "matched": {}, "scores": None}
+    nothing: dict[str, Any] = {"matching": None, "matched": {}, "scores": None}
     record = {
         "format": FORMAT, **names, "key": task.key, "status": result["status"], "error": result["error"],
         "warnings": notices, **{name: result.get(name, value) for name, value in nothing.items()},
@@ -231,7 +231,7 @@ class _Clock:
             "score_seconds": self._seconds.get("score_seconds"),
             "audio_seconds": self.audio_seconds,
             "cpu": _processor(),
-            "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
     @contextmanager

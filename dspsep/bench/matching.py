@@ -2,8 +2,8 @@
 
 A method that names its sources is held to the names. One that cannot know them (components, directions) is
 given the benefit of the best assignment, and the record says so. What a method leaves over is an output by
-the law of the sum, but no estimate of anything: ``residual`` always, and ``background`` beside outputs that are
-numbered, where it is what the numbered ones leave.
+the law of the sum, but no estimate of anything: ``residual`` always, and ``background`` beside outputs that
+are numbered, where it is what the numbered ones leave.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What is compared: separators, bounds that are made of the true sources, and the mixture itself, by name.
 
-A method is data wherever it can be: the name of a class and its settings as JSON, so that it means the same on
-another machine and tomorrow. Code (a class or a function of the user's) can be given to `run_benchmark`, and
-never comes from a file.
+A method is data wherever it can be: the name of a class and its settings as JSON, so that it means the same
+on another machine and tomorrow. Code (a class or a function of the user's) can be given to `run_benchmark`,
+and never comes from a file.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ Factory: TypeAlias = Callable[[Any], Separator]
 class Counted:
     """A separator that is told how many sources each track has.
 
-    The number replaces its setting `n_sources`; in a pipeline, that of the first step. A separator that refuses
-    it (as many blind methods do that find one source for each channel) and whose own is None is left to itself.
+    The number replaces its setting `n_sources`; in a pipeline, that of the first step. A separator that
+    refuses it (as many blind methods do that find one source for each channel) and whose own is None is left
+    to itself.
 
     Parameters
     ----------
@@ -157,7 +158,11 @@ class Method:
         """Return the same method for tracks whose number of sources it refuses; None if there is none."""
         if not self.counted:
             return None
-        own = _plain.own_count(json.loads(self.settings)) if self.settings else getattr(self.code, "n_sources", 0)
+        own = (
+            _plain.own_count(json.loads(self.settings))
+            if self.settings
+            else getattr(self.code, "n_sources", 0)
+        )
         return dataclasses.replace(self, counted=False) if own is None else None
 
     def takes_seed(self) -> bool:
@@ -210,8 +215,8 @@ def methods_file(path: str | Path) -> dict[str, Any]:
     Parameters
     ----------
     path : str or Path
-        JSON: an object from names to methods. A method is a name such as ``"HPSS"``, the JSON of a separator or
-        a pipeline, that of an oracle without references, or ``{"type": "Counted", "separator": …}``.
+        JSON: an object from names to methods. A method is a name such as ``"HPSS"``, the JSON of a separator
+        or a pipeline, that of an oracle without references, or ``{"type": "Counted", "separator": …}``.
 
     Returns
     -------
@@ -284,7 +289,9 @@ def _method(method: object) -> Method:
         plain = {key: json.loads(_serial.dumps(value)) for key, value in settings.items()}
         return _oracle(kind.__name__, kind.__name__, plain)
     if isinstance(method, type) and issubclass(method, Separator):
-        raise InputError("methods", "separators, not classes of them", method.__name__, f"{method.__name__}().")
+        raise InputError(
+            "methods", "separators, not classes of them", method.__name__, f"{method.__name__}()."
+        )
     if callable(method):
         name = getattr(method, "__name__", type(method).__name__)
         module = getattr(method, "__module__", "")
@@ -293,7 +300,7 @@ def _method(method: object) -> Method:
 
 
 def _by_name(name: str) -> Method:
-    """Return what a name alone stands for: defaults, and the number of sources where a method has to know it."""
+    """Return what a name stands for: defaults, and the number of sources where a method has to know it."""
     plain = name.strip()
     if plain.lower() == MIXTURE:
         return Method(name=MIXTURE, kind="mixture", text="The mixture, as the estimate of every source")

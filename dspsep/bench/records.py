@@ -1,7 +1,7 @@
-"""A results folder: one file for each track and method, that is there when it is whole, and what was asked for.
+"""A results folder: one file for each track and method, there when it is whole, and what was asked for.
 
-Records of equal inputs are equal byte for byte. What differs between runs (times, processors) lies in files of its
-own. The key of a record names all that it depends on: what agrees with it need not be done again.
+Records of equal inputs are equal byte for byte. What differs between runs (times, processors) lies in files
+of its own. The key of a record names all that it depends on: what agrees with it need not be done again.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class RecordFolder:
 
 
 def _file_names(names: Iterable[str]) -> dict[str, str]:
-    """Return a file name for each name, the same whatever other names there are, but for those of other case."""
+    """Return a file name for each name, whatever other names there are, but for those of other case."""
     taken = Names()
     found: dict[str, str] = {}
     for name in sorted(set(names)):

@@ -1,7 +1,7 @@
 """Methods on tracks, each combination once, wherever there is a processor, and never twice.
 
-What is done has a record. A run that was interrupted, killed, or given more methods or tracks goes on with what has
-none.
+What is done has a record. A run that was interrupted, killed, or given more methods or tracks goes on with
+what has none.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def run_benchmark(
     methods : str, Separator, sequence, or mapping from names to such
         What is compared: separators and pipelines; names of registered ones (``"HPSS"``), which have default
         settings and are told the number of sources where they have to know it, ``"all"`` for all of these;
-        `dspsep.bench.Counted`; oracles, by name, as a class or as a ``functools.partial`` of one, which are made
-        of the true sources of each track; ``"mixture"``; and functions that return a separator for a loaded
-        track. Without a mapping a method is called after its class.
+        `dspsep.bench.Counted`; oracles, by name, as a class or as a ``functools.partial`` of one, which are
+        made of the true sources of each track; ``"mixture"``; and functions that return a separator for a
+        loaded track. Without a mapping a method is called after its class.
     tracks : Dataset, Track, or iterable of Track
         See `dspsep.data.stem_folders` and `dspsep.data.musdb18`.
     folder : str or Path
@@ -62,18 +62,19 @@ def run_benchmark(
         Score these sources alone. By default all are scored, and their scores depend on which there are:
         regroup tracks first, if they have different ones.
     n_jobs : int, default=1
-        Worker processes on this machine; 1 is this process, -1 one for each processor. The records are the same
-        to the last bit, since every task has one thread.
+        Worker processes on this machine; 1 is this process, -1 one for each processor. The records are the
+        same to the last bit, since every task has one thread.
     cluster : str or distributed.Client, optional
-        The address of a Dask scheduler, as ``"tcp://host:8786"``, whose workers do the work then. They must see
-        the same files under the same paths, and have the same version of dspsep. Needs ``dspsep[dask]``.
+        The address of a Dask scheduler, as ``"tcp://host:8786"``, whose workers do the work then. They must
+        see the same files under the same paths, and have the same version of dspsep. Needs
+        ``dspsep[dask]``.
     seed : int, optional
-        What a seed of its own is derived from for each track and method, which replaces those among the settings.
-        By default, methods keep theirs.
+        What a seed of its own is derived from for each track and method, which replaces those among the
+        settings. By default, methods keep theirs.
     baselines : bool or sequence, default=True
-        Add the rows that tell what scores mean, unless there are methods of their names: the mixture as the
-        estimate of every source, and the bounds that masks and filters of the true sources reach (``"IBM"``,
-        ``"IRM"``, ``"MWF"``). False for none; a sequence for others.
+        Add the rows that tell what scores mean, unless there are methods of their names: the mixture as
+        the estimate of every source, and the bounds that masks and filters of the true sources reach
+        (``"IBM"``, ``"IRM"``, ``"MWF"``). False for none; a sequence for others.
     callback : callable, optional
         Called with a `Progress` as tracks are read and as records come. Returning True ends the run.
 
@@ -128,11 +129,13 @@ def run_benchmark(
     settings = checked(
         methods, tracks, folder, protocol=protocol, sources=sources, seed=seed, baselines=baselines
     )
-    with Run(settings, n_jobs=n_jobs, cluster=cluster, callback=callback) as run:
-        with closing(run.results()) as results:
-            for _ in results:
-                if run.ended:
-                    break
+    with (
+        Run(settings, n_jobs=n_jobs, cluster=cluster, callback=callback) as run,
+        closing(run.results()) as results,
+    ):
+        for _ in results:
+            if run.ended:
+                break
     from dspsep.bench.results import BenchmarkResults
 
     return BenchmarkResults.load(settings.folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from dspsep.cli import _bench_results
 from dspsep.cli._evaluate import PROTOCOLS
 
 __all__ = ["NAME", "add_to"]
@@ -23,6 +24,12 @@ def add_to(commands: Any) -> None:
     parser.set_defaults(run=lambda _: _help(parser))
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
     _add_run(actions)
+    for name, add, words in (
+        ("table", _bench_results.add_table, "methods by metrics, for a paper"),
+        ("compare", _bench_results.add_compare, "whether methods differ by more than chance"),
+        ("plot", _bench_results.add_plot, "a picture of scores"),
+    ):
+        add(actions.add_parser(name, help=words, description=f"Make of a folder of results: {words}."))
 
 
 def _help(parser: argparse.ArgumentParser) -> int:
@@ -34,9 +41,9 @@ def _add_run(actions: Any) -> None:
     parser = actions.add_parser(
         "run",
         help="separate, score, and keep records",
-        description="Separate tracks by methods and score the results. What is in the folder of results already,"
-        " of the same content and settings, is kept; what failed is tried again; records of other settings are"
-        " replaced.",
+        description="Separate tracks by methods and score the results. What is in the folder of results"
+        " already, of the same content and settings, is kept; what failed is tried again; records of other"
+        " settings are replaced.",
     )
     parser.add_argument(
         "tracks", nargs="+", metavar="FOLDER",
@@ -44,9 +51,9 @@ def _add_run(actions: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "-m", "--methods", default="all", metavar="METHODS",
-        help="names with commas between them: those of `dspsep list`, IBM, IRM, IWM, MWF and PSM (made of the true"
-        " sources), mixture; files of JSON with named methods, as in {\"short\": {\"type\": \"HPSS\"}}; or all"
-        " (default)",
+        help="names with commas between them: those of `dspsep list`, IBM, IRM, IWM, MWF and PSM (made of the"
+        ' true sources), mixture; files of JSON with named methods, as in {"short": {"type": "HPSS"}};'
+        " or all (default)",
     )  # fmt: skip
     parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help="the folder of results")
     _add_tracks(parser)
@@ -98,7 +105,7 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
 def _add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-j", "--jobs", type=int, default=1, metavar="N",
-        help="processes, each of one thread (default: 1; -1 is one for each processor); the results are the same",
+        help="processes, each of one thread (default: 1; -1: one for each processor); results are the same",
     )  # fmt: skip
     parser.add_argument(
         "--cluster", metavar="ADDRESS",

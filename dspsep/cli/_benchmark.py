@@ -30,13 +30,16 @@ def benchmarked(options: argparse.Namespace) -> int:
     bar = _Bar(quiet=options.quiet)
     n_kept = 0
     try:
-        with bar, Run(settings, n_jobs=options.jobs, cluster=options.cluster, callback=bar.report) as work:
-            with closing(work.results()) as results:
-                for record, kept in results:
-                    counts[record["method"], record["status"]] += 1
-                    n_kept += kept
-                    bar.clear()
-                    _tell(record, kept=kept, quiet=options.quiet)
+        with (
+            bar,
+            Run(settings, n_jobs=options.jobs, cluster=options.cluster, callback=bar.report) as work,
+            closing(work.results()) as results,
+        ):
+            for record, kept in results:
+                counts[record["method"], record["status"]] += 1
+                n_kept += kept
+                bar.clear()
+                _tell(record, kept=kept, quiet=options.quiet)
     except KeyboardInterrupt:
         if not options.quiet:
             total = len(settings.methods) * len(settings.tracks)
@@ -90,7 +93,9 @@ def _tracks(options: argparse.Namespace) -> list[Track]:
         if options.dataset == "musdb18":
             tracks += musdb18(folder, subset=options.subset)
         else:
-            tracks += stem_folders(folder, **({} if options.pattern is None else {"pattern": options.pattern}))
+            tracks += stem_folders(
+                folder, **({} if options.pattern is None else {"pattern": options.pattern})
+            )
     groups = _groups(options.group)
     if groups:
         tracks = [track.regroup(groups) for track in tracks]
@@ -120,7 +125,7 @@ def _tell(record: dict[str, Any], *, kept: bool, quiet: bool) -> None:
 
 
 def _summarise(settings: Settings, counts: Counter[tuple[str, str]], n_kept: int) -> None:
-    rows = [("method", "done", "unfit", "failed")]
+    rows: list[tuple[str, ...]] = [("method", "done", "unfit", "failed")]
     for method in settings.methods:
         numbers = [counts[method.name, status] for status in ("done", "unfit", "failed")]
         rows.append((method.name, *(str(number) if number else "" for number in numbers)))
