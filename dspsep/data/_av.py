@@ -47,9 +47,7 @@ class AvReader:
             raise UndecodableError(str(error)) from None
         if context is None:
             self._raw.close()
-            few = (
-                f"it has {len(streams)} streams of sound, and number {stream} of them, from 0, was asked for"
-            )
+            few = f"stream {stream} of sound was asked for, from 0, and it has {len(streams)}"
             raise UndecodableError(few if stream else "there is no sound in it, or its codec is unknown")
         self._stream = chosen
         self.sample_rate: int = int(context.sample_rate or 0)

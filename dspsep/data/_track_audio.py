@@ -116,7 +116,7 @@ def read(
         warn(code, message, stacklevel=4)
     n_samples = _common_length({stream: audio.shape[1] for stream, audio in decoded.items()}, readers)
     samples = {part: _chosen(decoded[part.path, part.stream], part.channel, n_samples) for part in parts}
-    return samples, float(next(iter(readers.values())).sample_rate)
+    return samples, next(iter(readers.values())).sample_rate
 
 
 def headers(parts: Sequence[Part], start: float, duration: float | None) -> tuple[int, int, float]:
@@ -130,7 +130,7 @@ def headers(parts: Sequence[Part], start: float, duration: float | None) -> tupl
             known = reader.n_samples is not None and span.count is not None
             lengths[stream] = span.count if known else sum(len(block) for block in reader.blocks(span))
         first = next(iter(readers.values()))
-        return _common_length(lengths, readers), _n_channels(parts[0], first), float(first.sample_rate)
+        return _common_length(lengths, readers), _n_channels(parts[0], first), first.sample_rate
 
 
 def _chosen(audio: Samples, channel: int | None, n_samples: int) -> Samples:
