@@ -79,10 +79,12 @@ def describe(*subjects: object, every: bool = False, for_latex: bool = False) ->
 def _by_year(works: Mapping[str, Reference]) -> dict[str, str]:
     """Return what works are called in running text; letters tell apart those of one year."""
     shorts = [reference.short for reference in works.values()]
-    return {
-        reference.identity: short + (chr(ord("a") + shorts[:index].count(short)) if shorts.count(short) > 1 else "")
-        for index, (reference, short) in enumerate(zip(works.values(), shorts, strict=True))
-    }
+    names = {}
+    for index, reference in enumerate(works.values()):
+        short = reference.short
+        letter = chr(ord("a") + shorts[:index].count(short)) if shorts.count(short) > 1 else ""
+        names[reference.identity] = short + letter
+    return names
 
 
 class _Writer:
@@ -172,8 +174,8 @@ class _Writer:
             done = next(record.scores for record in results.done if record.scores)
             sentences.append(
                 f"Estimates were scored by {_listed(protocols)}, for the sources "
-                f"{self.text(_listed(results.sources))}; each score is the {done.protocol['over_windows']} over "
-                f"windows, and the {done.protocol['over_tracks']} over tracks."
+                f"{self.text(_listed(results.sources))}; each score is the {done.protocol['over_windows']} "
+                f"over windows, and the {done.protocol['over_tracks']} over tracks."
             )
         blind = dict.fromkeys(record.method for record in results.done if record.matching == "best")
         if blind:

@@ -170,9 +170,7 @@ class BenchmarkResults:
         are never in one number.
         """
         wanted = frozenset(sources)
-        sets = {
-            record.track: frozenset(record.scores.sources) for record in self.done if record.scores
-        }
+        sets = {record.track: frozenset(record.scores.sources) for record in self.done if record.scores}
         if wanted not in sets.values():
             options = "; ".join(listed(names) for names in self.source_sets)
             raise InputError("sources", f"one of the sets {options}", listed(tuple(wanted)))

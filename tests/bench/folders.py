@@ -125,11 +125,18 @@ def measured(folder: Path) -> Path:
             scores = evaluate(references, found, 8000, protocol, track=f"songs/{seed}")
             records.append(record(name, f"songs/{seed}", scores))
     listed = [
-        {"name": name, "kind": KINDS.get(name, "separator"), "settings": method.to_json(), "text": repr(method)}
+        {
+            "name": name,
+            "kind": KINDS.get(name, "separator"),
+            "settings": method.to_json(),
+            "text": repr(method),
+        }
         for name, method in methods.items()
     ]
     listed.append({"name": "IRM", "kind": "oracle", "settings": None, "text": "IRM(stft=STFT(256))"})
-    return write(folder, listed, ["songs/0", "songs/1"], records, protocol={"text": repr(protocol), "json": None})
+    return write(
+        folder, listed, ["songs/0", "songs/1"], records, protocol={"text": repr(protocol), "json": None}
+    )
 
 
 def _path(folder: Path, kind: str, method: str, track: str) -> Path:
