@@ -97,7 +97,9 @@ class Reference:
 
     def bibtex(self, key: str) -> str:
         """Return the entry of a BibTeX file."""
-        authors = [f"{latex(last)}, {initials}" if initials else last for initials, last in self.authors]
+        authors = [
+            f"{latex(last)}, {latex(initials)}" if initials else last for initials, last in self.authors
+        ]
         fields = {"author": " and ".join(authors), "title": _title(self.title)}
         # An address is written as it is: BibTeX has no use for its escapes, and packages read it verbatim.
         fields |= {name: value if name in ("doi", "eprint") else latex(value) for name, value in self.fields}
@@ -228,7 +230,7 @@ def _paragraphs(kind: type) -> list[str]:
 
 
 def _doc(kind: type) -> str:
-    if not kind.__doc__:
+    if not kind.__doc__ or kind.__doc__.startswith(f"{kind.__name__}("):  # what dataclasses make up
         raise DspsepError(
             f"{kind.__name__} has no docstring to cite from: run Python without -OO, which removes them."
         )

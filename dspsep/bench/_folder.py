@@ -29,7 +29,7 @@ __all__ = [
 _FORMAT = 1
 
 #: What is parsed takes up to twenty times the room of its text.
-_MAX_BYTES = 50_000_000
+_MAX_BYTES = 100_000_000
 
 KINDS = ("separator", "mixture", "oracle")
 STATUSES = ("done", "failed", "unfit")
@@ -52,12 +52,15 @@ class BenchmarkMethod:
         What `Separator.to_json` gave, where there is such a thing.
     text : str
         How it prints.
+    counted : bool, default=False
+        Whether it was told the number of sources of each track.
     """
 
     name: str
     kind: str
     settings: str | None
     text: str
+    counted: bool = False
 
 
 @final
@@ -253,6 +256,7 @@ def listing(folder: Path) -> Listing:
             kind=item.text("kind", KINDS),
             settings=item.optional_text("settings"),
             text=item.text("text"),
+            counted=item.get("counted") is True,
         )
         for item in fields.objects("methods")
     )

@@ -81,8 +81,8 @@ def compare(
     Notes
     -----
     *The test* is Wilcoxon's signed-rank test, two-sided. Tracks of no difference are left out of it, as in
-    his paper. Its distribution is exact for up to 50 tracks, by enumeration of all signs where differences are
-    tied (up to 13 tracks), and else the normal approximation. The smallest p that n tracks can give is
+    his paper. Its distribution is exact for up to 50 tracks, or for up to 13 where differences are tied, by
+    enumeration of all signs; and else the normal approximation. The smallest p that n tracks can give is
     2 / 2ⁿ: where that is above 1 - `confidence`, p is NaN, with the reason.
 
     *The interval* is a bootstrap over tracks: for a mean the bias-corrected and accelerated one (BCa), for a

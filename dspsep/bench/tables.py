@@ -347,7 +347,7 @@ def _caption(
     ]
     partly = any(cell["tracks"] < cell["of_tracks"] for cell in cells) and not common
     parts.append(
-        "numbers are of as many tracks as their row says; bold: the best of those on all tracks, oracles apart"
+        "numbers are of as many tracks as their row says; bold: the best of those on all, oracles apart"
         if partly
         else "bold: the best, oracles apart"
     )
