@@ -31,6 +31,7 @@ _NUMBERED = re.compile(r"(?P<journal>.+) (?P<volume>[A-Z]?\d+(?:-[A-Z])?)\((?P<n
 _VOLUME = re.compile(r"(?P<journal>.+) (?P<volume>\d+)")
 _REPORT = re.compile(r"(?P<institution>.+), (?P<number>TR[\d-]+)")
 _BOOK = re.compile(r"in (?P<booktitle>.+), (?P<publisher>[^,]+)")
+_FORMS = (("article", _NUMBERED), ("techreport", _REPORT), ("incollection", _BOOK), ("article", _VOLUME))
 _AUTHOR = re.compile(r"(?P<initials>(?:\w\.[- ]?)+) (?P<last>\S.*)")
 
 _SPECIAL = {
@@ -82,7 +83,7 @@ class Reference:
         return "".join(character for character in _plain(self.title).lower() if character.isalnum())
 
     def key(self, n_words: int = 1) -> str:
-        """Return what it is cited as: last name, year, and the first words of the title that say something."""
+        """Return what it is cited as: last name, year, and the first words of the title that tell."""
         words = re.findall(r"[a-z]\w*", _plain(self.title).lower(), re.ASCII)
         telling = "".join([word for word in words if word not in _SMALL][:n_words])
         return f"{re.sub('[^a-z]', '', _plain(self.authors[0][1]).lower())}{self.year}{telling}"
@@ -96,8 +97,10 @@ class Reference:
 
     def bibtex(self, key: str) -> str:
         """Return the entry of a BibTeX file."""
-        authors = " and ".join(f"{latex(last)}, {initials}" if initials else last for initials, last in self.authors)
-        fields = {"author": authors, "title": _title(self.title)}
+        authors = [
+            f"{latex(last)}, {latex(initials)}" if initials else last for initials, last in self.authors
+        ]
+        fields = {"author": " and ".join(authors), "title": _title(self.title)}
         # An address is written as it is: BibTeX has no use for its escapes, and packages read it verbatim.
         fields |= {name: value if name in ("doi", "eprint") else latex(value) for name, value in self.fields}
         fields["year"] = str(self.year)
@@ -165,10 +168,11 @@ def latex(text: str) -> str:
         if character in _SPECIAL:
             written += _SPECIAL[character]
             continue
-        base, *marks = unicodedata.normalize("NFD", character)
-        if len(marks) == 1 and marks[0] in _ACCENTS:
+        decomposed = unicodedata.normalize("NFD", character)
+        base, marks = decomposed[:1], decomposed[1:]
+        if marks in _ACCENTS:
             base = {"i": r"\i"}.get(base, base)
-            accent = _ACCENTS[marks[0]]
+            accent = _ACCENTS[marks]
             space = " " if accent.isalpha() and not base.startswith("\\") else ""
             written += f"{{\\{accent}{space}{base}}}"
         else:
@@ -180,20 +184,15 @@ def _where(where: str, article: str | None) -> tuple[str, dict[str, str]]:
     """Return the type of an entry, and the fields that say where it appeared."""
     if not where:
         return "misc", {}
-    if (found := _NUMBERED.fullmatch(where)) is not None:
-        return "article", found.groupdict()
     if article is not None:
         return "article", {"journal": where, "number": article}
-    if (found := _REPORT.fullmatch(where)) is not None:
-        return "techreport", found.groupdict()
     if where.startswith("dissertation, "):
         return "phdthesis", {"school": where.removeprefix("dissertation, ")}
-    if (found := _BOOK.fullmatch(where)) is not None:
-        return "incollection", found.groupdict()
-    if (found := _VOLUME.fullmatch(where)) is not None:
-        if where.startswith("Advances in "):  # proceedings that count
-            return "inproceedings", {"booktitle": found["journal"], "volume": found["volume"]}
-        return "article", found.groupdict()
+    if where.startswith("Advances in ") and (found := _VOLUME.fullmatch(where)):  # proceedings that count
+        return "inproceedings", {"booktitle": found["journal"], "volume": found["volume"]}
+    for kind, pattern in _FORMS:
+        if (found := pattern.fullmatch(where)) is not None:
+            return kind, found.groupdict()
     return "inproceedings", {"booktitle": where}
 
 
@@ -231,8 +230,8 @@ def _paragraphs(kind: type) -> list[str]:
 
 
 def _doc(kind: type) -> str:
-    if not kind.__doc__:
+    if not kind.__doc__ or kind.__doc__.startswith(f"{kind.__name__}("):  # what dataclasses make up
         raise DspsepError(
-            f"{kind.__name__} has no docstring to cite from: run Python without -OO, which removes docstrings."
+            f"{kind.__name__} has no docstring to cite from: run Python without -OO, which removes them."
         )
     return inspect.cleandoc(kind.__doc__)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 from dspsep import _registry
 from dspsep._references import Reference, latex, references_of, with_keys
 from dspsep._version import __version__
-from dspsep.bench.results import BenchmarkResults
+from dspsep.bench.results import BenchmarkMethod, BenchmarkResults
 from dspsep.errors import InputError
 from dspsep.metrics import Protocol
 from dspsep.metrics.protocols import named_protocols
@@ -145,17 +146,16 @@ def kind_of(name: str) -> Any:
     return None
 
 
-def settings_of(results: BenchmarkResults) -> Iterator[tuple[str, object]]:
-    """Yield the methods of results: their names, and separators, or classes where settings are not stored."""
+def settings_of(results: BenchmarkResults) -> Iterator[tuple[BenchmarkMethod, object]]:
+    """Yield the methods of results, and their separators: classes where one is made for each track."""
     for method in results.asked_methods:
-        try:
-            found: object = from_json(method.settings) if method.settings else None
-        except InputError:  # of another version
-            found = None
-        if not isinstance(found, Separator):
-            # What is given per track is stored as it prints.
-            found = kind_of(method.text.partition("(")[0]) or kind_of(method.name)
-        yield method.name, found
+        found: object = None
+        if method.kind == "mixture":
+            found = _registry.type_named("MixtureAsEstimate")
+        elif method.kind == "separator" and method.settings:
+            with suppress(InputError):  # of another version
+                found = from_json(method.settings)
+        yield method, found or kind_of(method.text.partition("(")[0]) or kind_of(method.name)
 
 
 def protocols_of(results: BenchmarkResults) -> list[Protocol]:

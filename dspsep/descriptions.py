@@ -79,10 +79,12 @@ def describe(*subjects: object, every: bool = False, for_latex: bool = False) ->
 def _by_year(works: Mapping[str, Reference]) -> dict[str, str]:
     """Return what works are called in running text; letters tell apart those of one year."""
     shorts = [reference.short for reference in works.values()]
-    return {
-        reference.identity: short + (chr(ord("a") + shorts[:index].count(short)) if shorts.count(short) > 1 else "")
-        for index, (reference, short) in enumerate(zip(works.values(), shorts, strict=True))
-    }
+    names = {}
+    for index, reference in enumerate(works.values()):
+        short = reference.short
+        letter = chr(ord("a") + shorts[:index].count(short)) if shorts.count(short) > 1 else ""
+        names[reference.identity] = short + letter
+    return names
 
 
 class _Writer:
@@ -92,6 +94,7 @@ class _Writer:
         self._names = names
         self._for_latex = for_latex
         self._every = every
+        self._seeded = False
         self.text: Callable[[str], str] = latex if for_latex else str
 
     def sentences(self, subject: object) -> list[str]:
@@ -149,6 +152,8 @@ class _Writer:
                 apart.append(self.text(_transform(value)))
             elif inner := list(citations.outermost(value)):
                 apart.append(f"{self.text(_words(field.name))}: {' and '.join(map(self.step, inner))}")
+            elif field.name == "seed" and self._seeded:
+                pass  # replaced for each track
             elif value is not None and (self._every or field.name == "seed" or value != _default(field)):
                 said.append(self.text(_setting(field.name, value)))
             else:
@@ -163,24 +168,30 @@ class _Writer:
     def _results(self, results: BenchmarkResults) -> list[str]:
         """Return what was done to get results."""
         sentences = []
-        for name, method in citations.settings_of(results):
-            known = self.method(method, name) if method is not None else f"{self.text(name)} is a method"
-            sentences.append(f"{known}{_given(results.kind(name))}.")
+        self._seeded = results.seed is not None
+        for row, method in citations.settings_of(results):
+            known = f"{self.text(row.name)} is {self.text(row.text)}"
+            if method is not None:
+                known = self.method(method, row.name)
+                bare = isinstance(method, type) and row.kind != "mixture" and not row.text.endswith("()")
+                known += f" as {self.text(row.text)}" if bare else ""
+            told = "; it is told the number of sources of each track" if row.counted else ""
+            sentences.append(f"{known}{_given(row.kind)}{told}.")
         sentences.append(f"{self.text(_material(results))}.")
         protocols = [self._protocol(protocol) for protocol in citations.protocols_of(results)]
         if protocols:
             done = next(record.scores for record in results.done if record.scores)
             sentences.append(
                 f"Estimates were scored by {_listed(protocols)}, for the sources "
-                f"{self.text(_listed(results.sources))}; each score is the {done.protocol['over_windows']} over "
-                f"windows, and the {done.protocol['over_tracks']} over tracks."
+                f"{self.text(_listed(results.sources))}; each score is the {done.protocol['over_windows']} "
+                f"over windows, and the {done.protocol['over_tracks']} over tracks."
             )
         blind = dict.fromkeys(record.method for record in results.done if record.matching == "best")
         if blind:
             names = self.text(_listed(tuple(blind)))
             sentences.append(f"Estimates of {names} were matched with the sources by the best score.")
         if results.seed is not None:
-            sentences.append(f"Random numbers began with the seed {results.seed}.")
+            sentences.append(f"Seeds were derived from {results.seed} and the names of track and method.")
         return [*sentences, *map(self.text, _gaps(results))]
 
 
@@ -192,15 +203,15 @@ def _material(results: BenchmarkResults) -> str:
     """Return of how many tracks, and of what kind, results are."""
     tracks = results.asked_tracks
     minutes = sum(track.seconds for track in tracks) / 60
-    rates = sorted({track.sample_rate for track in tracks})
-    channels = sorted({track.channels for track in tracks})
+    # What could not be read has neither.
+    rates = sorted({track.sample_rate for track in tracks if track.sample_rate})
+    channels = sorted({track.channels for track in tracks if track.channels})
     count = "track" if len(tracks) == 1 else "tracks"
     named = {1: "one channel", 2: "two channels"}
-    return (
-        f"They were applied to {len(tracks)} {count} of {minutes:.3g} min in all, sampled at "
-        f"{_listed([f'{rate / 1000:g} kHz' for rate in rates])}, of "
-        f"{_listed([named.get(number, f'{number} channels') for number in channels])}"
-    )
+    sampled = [f"sampled at {_listed([f'{rate / 1000:g} kHz' for rate in rates])}"] if rates else []
+    of = [f"of {_listed([named.get(n, f'{n} channels') for n in channels])}"] if channels else []
+    applied = f"They were applied to {len(tracks)} {count} of {minutes:.3g} min in all"
+    return ", ".join([applied, *sampled, *of])
 
 
 def _gaps(results: BenchmarkResults) -> list[str]:

@@ -15,12 +15,21 @@ from typing import Any, final
 from dspsep.errors import InputError
 from dspsep.metrics import Scores
 
-__all__ = ["BenchmarkMethod", "BenchmarkTrack", "Listing", "Record", "Timing", "listing", "records", "timings"]
+__all__ = [
+    "BenchmarkMethod",
+    "BenchmarkTrack",
+    "Listing",
+    "Record",
+    "Timing",
+    "listing",
+    "records",
+    "timings",
+]
 
 _FORMAT = 1
 
 #: What is parsed takes up to twenty times the room of its text.
-_MAX_BYTES = 50_000_000
+_MAX_BYTES = 100_000_000
 
 KINDS = ("separator", "mixture", "oracle")
 STATUSES = ("done", "failed", "unfit")
@@ -43,12 +52,15 @@ class BenchmarkMethod:
         What `Separator.to_json` gave, where there is such a thing.
     text : str
         How it prints.
+    counted : bool, default=False
+        Whether it was told the number of sources of each track.
     """
 
     name: str
     kind: str
     settings: str | None
     text: str
+    counted: bool = False
 
 
 @final
@@ -212,21 +224,21 @@ class _Fields:
 
 def _read(path: Path, remedy: str) -> _Fields:
     """Return the object in a file of JSON."""
+    name = f"the file {str(path)!r}"
     try:
-        if not path.is_file():  # a pipe would never end
-            raise InputError("the file", "there", f"nothing, or no file, at {str(path)!r}", remedy)
-        size = path.stat().st_size
-        if size > _MAX_BYTES:
-            raise InputError(f"the file {str(path)!r}", f"at most {_MAX_BYTES} bytes long", size, remedy)
-        content = json.loads(path.read_bytes(), parse_constant=_refuse)
-    except InputError:
-        raise
+        size = path.stat().st_size if path.is_file() else -1  # a pipe would never end
+        text = path.read_bytes() if 0 <= size <= _MAX_BYTES else b"null"
+        content = json.loads(text, parse_constant=_refuse)
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"the file {str(path)!r}", "readable, and JSON", str(error)[:120], remedy) from error
+        raise InputError(name, "readable, and JSON", str(error)[:120], remedy) from error
+    if size < 0:
+        raise InputError(name, "there", "nothing, or no file", remedy)
+    if size > _MAX_BYTES:
+        raise InputError(name, f"at most {_MAX_BYTES} bytes long", size, remedy)
     fields = _Fields(content, path, remedy)
     if fields.get("format") != _FORMAT:
         got = repr(fields.get("format"))[:40]
-        raise InputError(f"the file {str(path)!r}", f"of format {_FORMAT}", got, f"Update dspsep, or: {remedy}")
+        raise InputError(name, f"of format {_FORMAT}", got, f"Update dspsep, or: {remedy}")
     return fields
 
 
@@ -244,6 +256,7 @@ def listing(folder: Path) -> Listing:
             kind=item.text("kind", KINDS),
             settings=item.optional_text("settings"),
             text=item.text("text"),
+            counted=item.get("counted") is True,
         )
         for item in fields.objects("methods")
     )
@@ -330,7 +343,9 @@ def _scores(fields: _Fields, track: str) -> Scores:
     try:
         scores = Scores.from_json(json.dumps(fields.get("scores"), allow_nan=False))
     except InputError as error:
-        raise InputError(f"the scores in {str(fields.path)!r}", "complete", str(error)[:160], _AGAIN) from error
+        raise InputError(
+            f"the scores in {str(fields.path)!r}", "complete", str(error)[:160], _AGAIN
+        ) from error
     if tuple(one.track for one in scores.tracks) != (track,):
         raise fields.error(f"an object with the scores of its track, {track!r:.80}", scores)
     return scores

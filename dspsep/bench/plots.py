@@ -1,14 +1,14 @@
 """The pictures of a benchmark: scores over tracks, one method against another, and what it costs.
 
-Each draws on axes of yours, or on a new figure, and returns the axes. Colours are those of Okabe and Ito, which
-readers with any colour vision tell apart, and lightness or position tells the same again.
+Each draws on axes of yours, or on a new figure, and returns the axes. Colours are those of Okabe and Ito,
+which readers with any colour vision tell apart, and shapes tell the same again.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -163,7 +163,7 @@ def plot_pairs(
     ):  # fmt: skip
         ax.scatter(right[better], up[better], s=26, color=colour, marker=marker, alpha=0.85, linewidths=0)
     n_up, n_right = int((up > right).sum()), int((up < right).sum())
-    style = {"transform": ax.transAxes, "fontsize": "small"}
+    style: dict[str, Any] = {"transform": ax.transAxes, "fontsize": "small"}
     ax.text(0.03, 0.97, f"{_name(method)} better: {n_up}", va="top", color="#0072B2", **style)
     ax.text(0.97, 0.03, f"{_name(against)} better: {n_right}", ha="right", color="#B34700", **style)
     ax.set_xlim(limits)
@@ -278,7 +278,7 @@ def _axes(ax: Axes | None, height: float, width: float = 7.0) -> Axes:
 def _spread(n_points: int) -> FloatArray:
     """Return small offsets that keep points apart, the same each time."""
     golden = (math.sqrt(5) - 1) / 2
-    return 0.36 * (np.mod(np.arange(n_points) * golden, 1.0) - 0.5)
+    return np.asarray(0.36 * (np.mod(np.arange(n_points) * golden, 1.0) - 0.5))
 
 
 def _label(name: str, values: FloatArray, n_others: int) -> str:

@@ -141,9 +141,10 @@ class BenchmarkResults:
     @property
     def source_sets(self) -> tuple[tuple[str, ...], ...]:
         """The sets of sources that tracks were scored for: one, unless tracks have different sources."""
-        sets = {
-            frozenset(record.scores.sources): record.scores.sources for record in self.done if record.scores
-        }
+        sets: dict[frozenset[str], tuple[str, ...]] = {}
+        for record in self.done:
+            if record.scores:
+                sets.setdefault(frozenset(record.scores.sources), record.scores.sources)
         return tuple(sets.values())
 
     def with_sources(self, sources: Iterable[str]) -> BenchmarkResults:
@@ -170,9 +171,7 @@ class BenchmarkResults:
         are never in one number.
         """
         wanted = frozenset(sources)
-        sets = {
-            record.track: frozenset(record.scores.sources) for record in self.done if record.scores
-        }
+        sets = {record.track: frozenset(record.scores.sources) for record in self.done if record.scores}
         if wanted not in sets.values():
             options = "; ".join(listed(names) for names in self.source_sets)
             raise InputError("sources", f"one of the sets {options}", listed(tuple(wanted)))

@@ -80,9 +80,9 @@ def compare(
 
     Notes
     -----
-    *The test* is Wilcoxon's signed-rank test, two-sided. Tracks of no difference are left out of it, as in his
-    paper. Its distribution is exact for up to 50 tracks, by enumeration of all signs where differences are
-    tied (up to 13 tracks), and else the normal approximation. The smallest p that n tracks can give is
+    *The test* is Wilcoxon's signed-rank test, two-sided. Tracks of no difference are left out of it, as in
+    his paper. Its distribution is exact for up to 50 tracks, or for up to 13 where differences are tied, by
+    enumeration of all signs; and else the normal approximation. The smallest p that n tracks can give is
     2 / 2ⁿ: where that is above 1 - `confidence`, p is NaN, with the reason.
 
     *The interval* is a bootstrap over tracks: for a mean the bias-corrected and accelerated one (BCa), for a
@@ -96,10 +96,9 @@ def compare(
     References
     ----------
     F. Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1(6), 1945, pp. 80-83.
-    doi:10.2307/3001968
 
-    B. Efron, "Better bootstrap confidence intervals", Journal of the American Statistical Association 82(397),
-    1987, pp. 171-185. doi:10.1080/01621459.1987.10478410
+    B. Efron, "Better bootstrap confidence intervals", Journal of the American Statistical Association
+    82(397), 1987, pp. 171-185.
 
     Examples
     --------
@@ -173,8 +172,8 @@ def compare_all(
 
     References
     ----------
-    S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6(2),
-    1979, pp. 65-70.
+    S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics
+    6(2), 1979, pp. 65-70.
 
     Examples
     --------
@@ -194,9 +193,7 @@ def compare_all(
     tracks = results.common_tracks((*chosen, base), source, metric)
     found = [_compared(results, (name, base), (source, metric), tracks, settings) for name in chosen]
     adjusted = holm([one.p for one in found])
-    return Comparisons(
-        tuple(replace(one, p_adjusted=p) for one, p in zip(found, adjusted, strict=True))
-    )
+    return Comparisons(tuple(replace(one, p_adjusted=p) for one, p in zip(found, adjusted, strict=True)))
 
 
 def holm(values: Sequence[float]) -> list[float]:

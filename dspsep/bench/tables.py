@@ -128,7 +128,8 @@ class BenchmarkTable:
                 apart.add(len(rows))
             label = f"{cells[0]['method']} (oracle)" if kind == "oracle" else cells[0]["method"]
             scores = [float(cell["score"]) for cell in cells]
-            rows.append((label, *scores, *(max(cell[name] for cell in cells) for name in ("tracks", *counts))))
+            numbers = [max(cell[name] for cell in cells) for name in ("tracks", *counts)]
+            rows.append((label, *scores, *numbers))
         header = ("method", *(f"{source} {metric}" for source, metric in columns), "tracks", *counts)
         bold = frozenset(
             (row, 1 + column) for column, key in enumerate(columns) for row in self._best(key, digits)
@@ -235,9 +236,10 @@ def table(
                 "protocol": how,
             }
             cells.append(MappingProxyType(row))
-    blind = [method for method in rows if any(c["method"] == method and c["matching"] == "best" for c in cells)]
+    blind = list(dict.fromkeys(cell["method"] for cell in cells if cell["matching"] == "best"))
     caption = _caption(results, how, way, blind, gain=gain, common=common, cells=cells)
-    return BenchmarkTable(cells=tuple(cells), caption=caption, _same_tracks=_same(results, rows, columns, values))
+    same = _same(results, rows, columns, values)
+    return BenchmarkTable(cells=tuple(cells), caption=caption, _same_tracks=same)
 
 
 def some(kind: str, wanted: Sequence[str] | str | None, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -319,7 +321,7 @@ def _same(
     results: BenchmarkResults, methods: Sequence[str], columns: Sequence[tuple[str, str]], values: _Values
 ) -> dict[tuple[str, str, str], bool]:
     """Tell which numbers are of all tracks that any number beside them is of, oracles apart."""
-    same = {}
+    same: dict[tuple[str, str, str], bool] = {}
     able = [method for method in methods if results.kind(method) != "oracle"]
     for column in columns:
         found = {
@@ -345,7 +347,7 @@ def _caption(
     ]
     partly = any(cell["tracks"] < cell["of_tracks"] for cell in cells) and not common
     parts.append(
-        "each number is of as many tracks as its row says; bold: the best, oracles apart, of those on all tracks"
+        "numbers are of as many tracks as their row says; bold: the best of those on all, oracles apart"
         if partly
         else "bold: the best, oracles apart"
     )

@@ -59,7 +59,10 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
     _add_choices(parser, "--source", "sources", "sources (default: all)")
     _add_choices(parser, "--method", "methods", "methods (default: all with scores but oracles)")
     parser.add_argument(
-        "--statistic", choices=("median", "mean"), default="median", help="of the differences (default: median)"
+        "--statistic",
+        choices=("median", "mean"),
+        default="median",
+        help="of the differences (default: median)",
     )
     parser.add_argument(
         "--confidence", type=float, default=0.95, metavar="C", help="of the intervals (default: 0.95)"
@@ -87,9 +90,7 @@ def compare(options: argparse.Namespace) -> int:
 def add_plot(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``dspsep bench plot`` to its parser."""
     _add_folder(parser)
-    parser.add_argument(
-        "-o", "--output", required=True, metavar="FILE", help="a picture: .pdf, .png or .svg"
-    )
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="a picture: .pdf, .png or .svg")
     parser.add_argument(
         "--kind", choices=_PICTURES, default="scores",
         help="scores: distributions over tracks; pairs: two methods; times: score against time",
@@ -115,7 +116,7 @@ def plot(options: argparse.Namespace) -> int:
     if options.kind == "pairs":
         if methods is None or len(methods) != 2:
             raise InputError("--method", "two methods for pairs", options.methods, "--method REPETSim,REPET")
-        ax = plots.plot_pairs(results, *methods, **what)
+        ax = plots.plot_pairs(results, methods[0], methods[1], **what)
     else:
         draw = plots.plot_scores if options.kind == "scores" else plots.plot_times
         ax = draw(results, methods=methods, **what)
@@ -163,10 +164,4 @@ def _names(given: list[str] | None) -> list[str] | None:
 
 
 def _print(found: Any, form: str) -> None:
-    text = {
-        "text": lambda: f"{found}\n",
-        "markdown": lambda: found.to_markdown(),
-        "latex": lambda: found.to_latex(),
-        "csv": lambda: found.to_csv(),
-    }[form]()
-    print(text)
+    print(f"{found}\n" if form == "text" else getattr(found, f"to_{form}")())

@@ -15,8 +15,8 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         NAME,
         help="BibTeX of methods, or of the results of a benchmark",
-        description="Print BibTeX of dspsep and of the papers of methods, oracles, refiners, protocols, or of all"
-        " that is in a folder of results; or a paragraph about them for the methods section of a paper.",
+        description="Print BibTeX of dspsep and of the papers of methods, oracles, refiners, protocols, or of"
+        " all that is in a folder of results; or a paragraph about them for the methods section of a paper.",
     )
     parser.add_argument(
         "subjects", nargs="*", metavar="METHOD", help="see `dspsep list`; or a folder of results"

@@ -125,15 +125,30 @@ def measured(folder: Path) -> Path:
             scores = evaluate(references, found, 8000, protocol, track=f"songs/{seed}")
             records.append(record(name, f"songs/{seed}", scores))
     listed = [
-        {"name": name, "kind": KINDS.get(name, "separator"), "settings": method.to_json(), "text": repr(method)}
+        {
+            "name": name,
+            "kind": KINDS.get(name, "separator"),
+            "settings": method.to_json(),
+            "text": repr(method),
+        }
         for name, method in methods.items()
     ]
-    listed.append({"name": "IRM", "kind": "oracle", "settings": None, "text": "IRM(stft=STFT(256))"})
-    return write(folder, listed, ["songs/0", "songs/1"], records, protocol={"text": repr(protocol), "json": None})
+    listed[0] |= {"settings": None, "text": "The mixture, as the estimate of every source"}
+    settings = '{"type": "IRM", "exponent": 2.0}'
+    listed.append({"name": "IRM", "kind": "oracle", "settings": settings, "text": "IRM(exponent=2.0)"})
+    return write(
+        folder, listed, ["songs/0", "songs/1"], records, protocol={"text": repr(protocol), "json": None}
+    )
 
 
 def _path(folder: Path, kind: str, method: str, track: str) -> Path:
-    return folder / kind / safe_file_name(method) / f"{safe_file_name(track)}.json"
+    return folder / kind / _file_name(method) / f"{_file_name(track)}.json"
+
+
+def _file_name(name: str) -> str:
+    """Return a name of its own for each name, which is itself where it can be."""
+    safe = safe_file_name(name)
+    return safe if safe == name else safe_file_name(name, [safe])
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
