@@ -23,6 +23,7 @@ HEADINGS = {
     "dspsep.model": "What comes back",
     "dspsep.data.": "Audio files",
     "dspsep.batch.": "Folders of tracks",
+    "dspsep.bench.": "Folders of tracks",
     "dspsep.streaming": "Streams",
     "dspsep.separator": "Base classes and callbacks",
     "dspsep.errors": "Errors and warnings",
@@ -38,6 +39,7 @@ MODULES = (
     "dspsep.data.files",
     "dspsep.data.tracks",
     "dspsep.data.scenes",
+    "dspsep.bench",
     "dspsep.display",
     "dspsep.testing",
 )
