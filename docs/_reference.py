@@ -36,6 +36,7 @@ MODULES = (
     "dspsep.metrics",
     "dspsep.oracle",
     "dspsep.data.files",
+    "dspsep.data.tracks",
     "dspsep.data.scenes",
     "dspsep.display",
     "dspsep.testing",

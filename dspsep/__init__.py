@@ -18,11 +18,12 @@ from dspsep import _registry
 from dspsep._version import __version__
 
 if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type checkers and editors
-    from dspsep import data, display, masks, metrics, oracle, separators, testing
+    from dspsep import bench, data, display, masks, metrics, oracle, separators, testing
     from dspsep._frozen_array import FrozenArray
     from dspsep._parallel import get_num_threads, num_threads, set_num_threads
     from dspsep._warmup import WarmupReport, warmup
     from dspsep.batch.evaluation import evaluate_folders
+    from dspsep.bench.runner import run_benchmark
     from dspsep.citations import cite
     from dspsep.data._separation import separate_file
     from dspsep.data.files import load, save
@@ -180,6 +181,7 @@ __all__ = [
     "align_permutation",
     "auxiva",
     "beat_spectrum",
+    "bench",
     "cacgmm",
     "center_mask",
     "cite",
@@ -215,6 +217,7 @@ __all__ = [
     "projet",
     "read_midi",
     "rpca",
+    "run_benchmark",
     "save",
     "score_start",
     "separate_file",

@@ -362,6 +362,7 @@ PUBLIC: dict[str, str] = {
     "projection_back": "dspsep.separators.iva.scale:projection_back",
     "read_midi": "dspsep.data.midi:read_midi",
     "rpca": "dspsep.separators.lowrank.decomposition:rpca",
+    "run_benchmark": "dspsep.bench.runner:run_benchmark",
     "save": "dspsep.data.files:save",
     "score_start": "dspsep.separators.nmf.score:score_start",
     "separate_file": "dspsep.data._separation:separate_file",
@@ -373,7 +374,7 @@ PUBLIC: dict[str, str] = {
 }
 
 #: Modules that are public names themselves.
-MODULES = ("data", "display", "masks", "metrics", "oracle", "separators", "testing")
+MODULES = ("bench", "data", "display", "masks", "metrics", "oracle", "separators", "testing")
 
 
 def load(target: str) -> Any:

@@ -14,6 +14,7 @@ import types
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from numpydoc.validate import validate
 
@@ -28,13 +29,14 @@ PAGES = (
     "docs/start.md",
     "docs/streaming.md",
     "docs/batches.md",
+    "docs/datasets.md",
     "docs/metrics.md",
     "docs/oracles.md",
     "docs/methods/score_informed_nmf.md",
     "CONTRIBUTING.md",
 )
 #: Pages on what the command line does not have.
-WITHOUT_COMMANDS = ("CONTRIBUTING.md", "docs/methods/score_informed_nmf.md")
+WITHOUT_COMMANDS = ("CONTRIBUTING.md", "docs/datasets.md", "docs/methods/score_informed_nmf.md")
 
 _BLOCK = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w+)\n(?P<code>.*?)\n```", re.DOTALL)
 #: What stands between a block that prints and a block of what it prints.
@@ -121,12 +123,29 @@ def with_a_song(tmp_path, monkeypatch):
                 dspsep.save(path, (stem + leak * short.mixture) / 2, short.sample_rate)
 
 
+def _grow_datasets():
+    """Put miniatures of the data sets on that page into the working folder."""
+    songs = ["train/Actions - One Minute Smile", "test/Somebody - One", "test/Somebody - Two"]
+    stems = ["drums", "bass", "other", "vocals"]
+    dsd100 = ["Dev/051 - Somebody - One", "Test/001 - Somebody - Two"]
+    files = [f"musdb18hq/{song}/{name}.wav" for song in songs for name in ["mixture", *stems]]
+    files += [f"DSD100/Sources/{song}/{name}.wav" for song in dsd100 for name in stems]
+    files += [f"DSD100/Mixtures/{song}/mixture.wav" for song in dsd100]
+    files += [f"MIR-1K/Wavfile/amy_1_0{number}.wav" for number in (1, 2)]
+    files += [f"iKala/Wavfile/10161_{part}.wav" for part in ("chorus", "verse")]
+    for file in files:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        dspsep.save(file, np.zeros((2, 1600)), 16000)
+
+
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.usefixtures("with_a_song")
 def test_python_blocks_run_and_give_what_they_say(page, monkeypatch, capsys):
     # Dataclasses and pickle look for the module that a class says it comes from.
     module = types.ModuleType("documented")
     monkeypatch.setitem(sys.modules, "documented", module)
+    if page == "docs/datasets.md":
+        _grow_datasets()
     blocks, printed = _blocks(page, "python"), _printed(page)
     assert len(printed) == _text(page).count("<!-- printed -->")
     assert set(printed) <= {line for line, _ in blocks}

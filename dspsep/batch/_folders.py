@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dspsep.batch._manifest import Manifest
 from dspsep.data._names import safe_file_name
+from dspsep.data._stems import AUDIO_SUFFIXES, LEFT_OVER, MIXTURES, is_mixture, listed
 from dspsep.errors import InputError
 
 __all__ = [
@@ -28,12 +29,6 @@ __all__ = [
     "track_folders",
 ]
 
-#: By name, since a folder of music holds pictures and lists, too.
-AUDIO_SUFFIXES = frozenset({
-    ".aac", ".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".m4a", ".mp3", ".mp4", ".oga", ".ogg", ".opus",
-    ".rf64", ".w64", ".wav", ".webm", ".wma",
-})  # fmt: skip
-
 #: What is in the name of the JSON that ``dspsep separate`` writes beside stems, whatever its template of
 #: names; and how large that may be to be believed.
 RECORD = "provenance"
@@ -42,10 +37,6 @@ _MAX_RECORD = 2**20
 #: A gain brings the highest peak to full scale. No audio has a peak of more than a million times that, and
 #: what is divided by next to nothing is no longer finite.
 _MIN_GAIN = 1e-6
-
-#: Names of what was separated, in any case, and of what a separation gives to nobody: no sources.
-MIXTURES = ("mixture", "mix")
-LEFT_OVER = "residual"
 
 
 @dataclass
@@ -129,11 +120,6 @@ def _folder(argument: str, given: object) -> Path:
     return path
 
 
-def is_mixture(name: str) -> bool:
-    """Tell whether a file of this name is what was separated."""
-    return name.casefold() in MIXTURES
-
-
 def _of_files(folder: Path, names: Sequence[str]) -> TrackFolder:
     track = TrackFolder(folder)
     gains: dict[str, float] = {}
@@ -212,12 +198,6 @@ def _candidates(name: str, reference: TrackFolder) -> Iterator[str]:
         own = [] if reference.mixture is None else [Path(reference.mixture).stem]  # as it is spelled there
         for mixture in (*own, *MIXTURES):
             yield safe_file_name(f"{name}/{mixture}")
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return names as errors list them: the first ten, quoted."""
-    more = f", … ({len(names)} in all)" if len(names) > 10 else ""
-    return ", ".join(repr(name)[:60] for name in names[:10]) + more
 
 
 def listed_tracks(names: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ class UndecodableError(Exception):
 class AvReader:
     """A `Reader` on FFmpeg."""
 
-    def __init__(self, path: Path, demuxer: str) -> None:
+    def __init__(self, path: Path, demuxer: str, stream: int = 0) -> None:
         import av
 
         self._error = av.FFmpegError
@@ -39,15 +39,17 @@ class AvReader:
         self._raw = path.open("rb")
         try:
             self._container: Any = av.open(self._raw, format=demuxer, metadata_errors="replace")
-            stream: Any = next(iter(self._container.streams.audio), None)
-            context = getattr(stream, "codec_context", None)
+            streams: Any = self._container.streams.audio
+            chosen: Any = streams[stream] if stream < len(streams) else None
+            context = getattr(chosen, "codec_context", None)
         except (self._error, ValueError, LookupError) as error:
             self._raw.close()
             raise UndecodableError(str(error)) from None
         if context is None:
             self._raw.close()
-            raise UndecodableError("there is no sound in it, or its codec is unknown")
-        self._stream = stream
+            few = f"stream {stream} of sound was asked for, from 0, and it has {len(streams)}"
+            raise UndecodableError(few if stream else "there is no sound in it, or its codec is unknown")
+        self._stream = chosen
         self.sample_rate: int = int(context.sample_rate or 0)
         self.n_channels: int = int(context.channels or 0)
         self.subtype: str = str(context.name).upper()

@@ -60,7 +60,7 @@ def _serve(channel: int) -> None:
 
     from dspsep.data._reading import BLOCK_FRAMES, Span, open_audio
 
-    reader = open_audio(Path(request["path"]))
+    reader = open_audio(Path(request["path"]), request["stream"])
     _send(channel, HEADER, _packed(_header(reader)))
     while True:
         span = json.loads(_receive(channel, SPAN))

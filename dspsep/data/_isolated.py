@@ -65,7 +65,7 @@ class IsolatedReader:
     minute of stereo.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stream: int = 0) -> None:
         if not limited():
             raise InputError(
                 "isolate", "False on this system", "True",
@@ -83,12 +83,12 @@ class IsolatedReader:
             self._socket.close()
             raise
         try:
-            self._open()
+            self._open(stream)
         except BaseException:
             self.close()
             raise
 
-    def _open(self) -> None:
+    def _open(self, stream: int) -> None:
         limits = {
             "RLIMIT_AS": MAX_MEMORY,
             "RLIMIT_CPU": self._seconds,
@@ -97,7 +97,7 @@ class IsolatedReader:
             "RLIMIT_NOFILE": 64,
             "RLIMIT_NPROC": 0,
         }
-        self._send(child.OPEN, {"path": str(self._path), "limits": limits})
+        self._send(child.OPEN, {"path": str(self._path), "stream": stream, "limits": limits})
         kind, length = self._answer()
         if kind != child.HEADER:
             raise self._odd(f"an answer of kind {kind!r} in place of the header")

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -35,6 +36,7 @@ __all__ = [
     "opener",
     "refuse_nothing",
     "refuse_too_long",
+    "span_of",
 ]
 
 Samples = npt.NDArray[np.float32]
@@ -149,8 +151,10 @@ def existing_file(path: object, kind: str = "an audio file") -> Path:
     return file
 
 
-def open_audio(path: Path) -> Reader:
+def open_audio(path: Path, stream: int = 0) -> Reader:
     """Open `path` with the decoder that its content asks for, and check its header.
+
+    Few files have more than one stream of sound, of which `stream` counts.
 
     Raises
     ------
@@ -161,7 +165,7 @@ def open_audio(path: Path) -> Reader:
         content = content_of(path)
     except OSError as error:
         raise InputError("path", "a file that can be read", f"{str(path)!r}: {error.strerror}") from None
-    reader = _decoder_for(path, content)
+    reader = _decoder_for(path, content, stream)
     try:
         check_header(path, reader)
     except InputError:
@@ -184,8 +188,10 @@ def check_header(path: Path, reader: Reader) -> None:
         raise InputError("path", "audio of at least one sample", f"{shown}, which has none")
 
 
-def _decoder_for(path: Path, content: Content) -> Reader:
+def _decoder_for(path: Path, content: Content, stream: int) -> Reader:
     seen = f"{str(path)!r}, which holds {content.label}"
+    if content.soundfile and stream:
+        raise InputError("stream", f"0, the only one in {seen}", stream)
     if content.soundfile:
         from dspsep.data._sndfile import SndfileReader, UndecodableError
 
@@ -199,7 +205,7 @@ def _decoder_for(path: Path, content: Content) -> Reader:
         from dspsep.data import _av
 
         try:
-            return _av.AvReader(path, content.demuxer)
+            return _av.AvReader(path, content.demuxer, stream)
         except _av.UndecodableError as error:
             raise InputError(
                 "path", "an audio file that can be decoded", f"{seen} ({error})",
@@ -286,21 +292,22 @@ def opened(
     file = existing_file(path)
     reader = opener(isolate=isolate)(file)
     try:
-        yield Excerpt(file, reader, _span(reader, offset, duration), offset)
+        yield Excerpt(file, reader, span_of(reader, offset, duration), offset)
     finally:
         reader.close()
 
 
-def opener(*, isolate: bool) -> Callable[[Path], Reader]:
-    """Return what opens a file: here, or in a process of its own."""
+def opener(*, isolate: bool, stream: int = 0) -> Callable[[Path], Reader]:
+    """Return what opens one stream of a file: here, or in a process of its own."""
     if not isolate:
-        return open_audio
+        return partial(open_audio, stream=stream)
     from dspsep.data._isolated import IsolatedReader
 
-    return IsolatedReader
+    return partial(IsolatedReader, stream=stream)
 
 
-def _span(reader: Reader, offset: float, duration: float | None) -> Span:
+def span_of(reader: Reader, offset: float, duration: float | None) -> Span:
+    """Return a part of a file, given in seconds, in its own samples."""
     start = round(offset * reader.sample_rate)
     count = None if duration is None else round(duration * reader.sample_rate)
     if count == 0:

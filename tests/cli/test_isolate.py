@@ -64,7 +64,7 @@ def test_a_decoder_that_crashes_is_an_error_and_the_rest_go_on(music, tmp_path, 
     crash = (
         "import os, sys; from dspsep.data import _decoder_child as child, _reading;"
         "opened = _reading.open_audio;"
-        "_reading.open_audio = lambda path:"
+        "_reading.open_audio = lambda path, stream=0:"
         " os.kill(os.getpid(), 11) if path.name == 'b.flac' else opened(path);"
         "child.main()"
     )

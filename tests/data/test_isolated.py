@@ -261,7 +261,7 @@ import json, os, resource, sys
 from dspsep.data import _decoder_child, _reading
 from dspsep.errors import InputError
 right = _reading.open_audio
-def opener(path):
+def opener(path, stream=0):
     {body}
 _reading.open_audio = opener
 _decoder_child.main()
