@@ -23,6 +23,9 @@ HEADINGS = {
     "dspsep.model": "What comes back",
     "dspsep.data.": "Audio files",
     "dspsep.batch.": "Folders of tracks",
+    "dspsep.bench.": "Benchmarks and papers",
+    "dspsep.citations": "Benchmarks and papers",
+    "dspsep.descriptions": "Benchmarks and papers",
     "dspsep.streaming": "Streams",
     "dspsep.separator": "Base classes and callbacks",
     "dspsep.errors": "Errors and warnings",
@@ -34,6 +37,7 @@ HEADINGS = {
 MODULES = (
     "dspsep.masks",
     "dspsep.metrics",
+    "dspsep.bench",
     "dspsep.oracle",
     "dspsep.data.files",
     "dspsep.data.tracks",
