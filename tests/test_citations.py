@@ -278,7 +278,7 @@ def test_results(tmp_path: Path) -> None:
         "mixture (MixtureAsEstimate: an equal share", "it is the lower bound",
         "twice is a pipeline of 3 steps", "IRM (the ideal ratio mask",
         "was used as IRM(exponent=2.0); it is given the true sources",
-        "They were applied to 2 tracks of 1 min in all, sampled at 44.1 kHz, of two channels.",
+        "They were applied to 2 tracks of 60 s in all, sampled at 44.1 kHz, of two channels.",
         "Estimates were scored by scale_invariant (window_seconds=whole, silence=sisec) "
         "(Le Roux et al., 2019), for the sources harmonic and percussive",
         "Seeds were derived from 0", "Of 8 separations 2 are not done yet.",
