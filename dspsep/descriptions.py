@@ -202,7 +202,8 @@ def _given(kind: str) -> str:
 def _material(results: BenchmarkResults) -> str:
     """Return of how many tracks, and of what kind, results are."""
     tracks = results.asked_tracks
-    minutes = sum(track.seconds for track in tracks) / 60
+    seconds = sum(track.seconds for track in tracks)
+    length = f"{seconds:.3g} s" if seconds < 100 else f"{seconds / 60:.3g} min"
     # What could not be read has neither.
     rates = sorted({track.sample_rate for track in tracks if track.sample_rate})
     channels = sorted({track.channels for track in tracks if track.channels})
@@ -210,7 +211,7 @@ def _material(results: BenchmarkResults) -> str:
     named = {1: "one channel", 2: "two channels"}
     sampled = [f"sampled at {_listed([f'{rate / 1000:g} kHz' for rate in rates])}"] if rates else []
     of = [f"of {_listed([named.get(n, f'{n} channels') for n in channels])}"] if channels else []
-    applied = f"They were applied to {len(tracks)} {count} of {minutes:.3g} min in all"
+    applied = f"They were applied to {len(tracks)} {count} of {length} in all"
     return ", ".join([applied, *sampled, *of])
 
 

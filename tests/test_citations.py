@@ -129,9 +129,9 @@ def test_works_are_told_alike_everywhere() -> None:
     ("text", "kind", "fields"),
     [
         (
-            'A. Bee, C.-D. Eff and G. De Hay, "On X", Transactions on Y, Z 12(3), 1999, pp. 4–5. DOI 10.1/a_b',
+            'A. Bee, C.-D. Eff and G. De Hay, "On X", Acts of Y, Z 12(3), 1999, pp. 4–5. DOI 10.1/a_b',
             "article",
-            {"journal": "Transactions on Y, Z", "volume": "12", "number": "3", "pages": "4–5", "doi": "10.1/a_b"},
+            {"journal": "Acts of Y, Z", "volume": "12", "number": "3", "pages": "4–5", "doi": "10.1/a_b"},
         ),
         ('A. Bee, "On X", Y E92-A(3), 2009.', "article", {"journal": "Y", "volume": "E92-A", "number": "3"}),
         ('A. Bee, "On X", Journal of Y 28, 2020, pp. 1-2.', "article",
@@ -233,8 +233,8 @@ def test_descriptions_tell_what_was_changed_and_units() -> None:
     text = dspsep.describe(HPSS(margin=2.0, harmonic_seconds=0.3))
     assert text == (
         f"Sources were separated with dspsep {dspsep.__version__}. HPSS (harmonic-percussive separation by "
-        "median filtering; FitzGerald, 2010; Driedger et al., 2014) had harmonic 0.3 s, margin 2 and otherwise "
-        "default settings; frames of 2048 samples, 512 samples apart, hann window."
+        "median filtering; FitzGerald, 2010; Driedger et al., 2014) had harmonic 0.3 s, margin 2 and "
+        "otherwise default settings; frames of 2048 samples, 512 samples apart, hann window."
     )
     every = dspsep.describe(dspsep.NearestNeighborMedian(), dspsep.PROJET(opposite_phases=True), every=True)
     for words in ("cutoff 100 Hz", "distance 2 s", "margin 1 and 1", "30 angles", "500 iterations", "seed 0",
@@ -278,9 +278,9 @@ def test_results(tmp_path: Path) -> None:
         "mixture (MixtureAsEstimate: an equal share", "it is the lower bound",
         "twice is a pipeline of 3 steps", "IRM (the ideal ratio mask",
         "was used as IRM(exponent=2.0); it is given the true sources",
-        "They were applied to 2 tracks of 1 min in all, sampled at 44.1 kHz, of two channels.",
-        "Estimates were scored by scale_invariant (window_seconds=whole, silence=sisec) (Le Roux et al., 2019)"
-        ", for the sources harmonic and percussive",
+        "They were applied to 2 tracks of 60 s in all, sampled at 44.1 kHz, of two channels.",
+        "Estimates were scored by scale_invariant (window_seconds=whole, silence=sisec) "
+        "(Le Roux et al., 2019), for the sources harmonic and percussive",
         "Seeds were derived from 0", "Of 8 separations 2 are not done yet.",
     ):  # fmt: skip
         assert words in text

@@ -31,6 +31,7 @@ PAGES = (
     "docs/batches.md",
     "docs/datasets.md",
     "docs/benchmarking.md",
+    "docs/papers.md",
     "docs/metrics.md",
     "docs/oracles.md",
     "docs/methods/score_informed_nmf.md",

@@ -24,7 +24,7 @@ _COLUMNS = (
 class Comparison:
     """How one method does against another, track by track.
 
-    Attributes
+    Parameters
     ----------
     method, against : str
         What is compared; differences are `method` minus `against`.

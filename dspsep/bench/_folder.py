@@ -14,6 +14,7 @@ from typing import Any, final
 
 from dspsep.errors import InputError
 from dspsep.metrics import Scores
+from dspsep.metrics._track_scores import TrackScores, check_comparable, listed
 
 __all__ = [
     "BenchmarkMethod",
@@ -21,8 +22,8 @@ __all__ = [
     "Listing",
     "Record",
     "Timing",
+    "gathered",
     "listing",
-    "records",
     "timings",
 ]
 
@@ -349,3 +350,44 @@ def _scores(fields: _Fields, track: str) -> Scores:
     if tuple(one.track for one in scores.tracks) != (track,):
         raise fields.error(f"an object with the scores of its track, {track!r:.80}", scores)
     return scores
+
+
+def gathered(folder: Path, asked: Listing) -> tuple[dict[tuple[str, str], Record], int]:
+    """Return the records that were asked for, by method and track, and the number of others."""
+    methods, tracks = ({item.name for item in items} for items in (asked.methods, asked.tracks))
+    found: dict[tuple[str, str], Record] = {}
+    n_others = 0
+    firsts: dict[frozenset[str], TrackScores] = {}
+    for path, record in records(folder):
+        key = record.method, record.track
+        if record.method not in methods or record.track not in tracks:
+            n_others += 1
+            continue
+        _check_once(key, found, path)
+        if record.scores is not None:
+            _check_protocol(firsts, record.scores.tracks[0], path)
+        found[key] = record
+    return found, n_others
+
+
+def _check_once(key: tuple[str, str], found: Mapping[tuple[str, str], Record], path: Path) -> None:
+    if key in found:
+        raise InputError(
+            f"the file {str(path)!r}",
+            "the only one of its method and track",
+            f"a second one of {listed(key)}",
+            "Remove one of them.",
+        )
+
+
+def _check_protocol(firsts: dict[frozenset[str], TrackScores], scores: TrackScores, path: Path) -> None:
+    """Refuse scores that were not made like those of the first track with the same sources."""
+    try:
+        check_comparable(firsts.setdefault(frozenset(scores.sources), scores), scores)
+    except InputError as error:
+        raise InputError(
+            f"the scores in {str(path)!r}",
+            "made like those of the other records",
+            str(error)[:200],
+            "Run the benchmark again in a new folder, or remove the record and run it in this one.",
+        ) from error

@@ -15,7 +15,7 @@ from dspsep.bench._folder import BenchmarkMethod, BenchmarkTrack, Record, Timing
 from dspsep.errors import BackendError, InputError
 from dspsep.metrics import Scores
 from dspsep.metrics._aggregation import over_windows
-from dspsep.metrics._track_scores import TrackScores, check_comparable, listed, position
+from dspsep.metrics._track_scores import listed, position
 
 __all__ = ["BenchmarkMethod", "BenchmarkResults", "BenchmarkTrack", "Record", "Timing"]
 
@@ -32,7 +32,7 @@ class BenchmarkResults:
 
     Read by `load`. Nothing in it is ever changed, nor anything in the folder.
 
-    Attributes
+    Parameters
     ----------
     folder : Path
         Where they are.
@@ -97,19 +97,7 @@ class BenchmarkResults:
         """
         root = Path(folder)
         asked = _folder.listing(root)
-        methods, tracks = ({item.name for item in items} for items in (asked.methods, asked.tracks))
-        found: dict[tuple[str, str], Record] = {}
-        n_others = 0
-        firsts: dict[frozenset[str], TrackScores] = {}
-        for path, record in _folder.records(root):
-            key = record.method, record.track
-            if record.method not in methods or record.track not in tracks:
-                n_others += 1
-                continue
-            _check_once(key, found, path)
-            if record.scores is not None:
-                _check_protocol(firsts, record.scores.tracks[0], path)
-            found[key] = record
+        found, n_others = _folder.gathered(root, asked)
         times = {(one.method, one.track): one for _, one in _folder.timings(root)}
         return cls(
             folder=root,
@@ -391,26 +379,3 @@ class BenchmarkResults:
 
 def _only(items: Mapping[tuple[str, str], _Item], tracks: set[str]) -> Mapping[tuple[str, str], _Item]:
     return MappingProxyType({key: item for key, item in items.items() if key[1] in tracks})
-
-
-def _check_once(key: tuple[str, str], found: Mapping[tuple[str, str], Record], path: Path) -> None:
-    if key in found:
-        raise InputError(
-            f"the file {str(path)!r}",
-            "the only one of its method and track",
-            f"a second one of {listed(key)}",
-            "Remove one of them.",
-        )
-
-
-def _check_protocol(firsts: dict[frozenset[str], TrackScores], scores: TrackScores, path: Path) -> None:
-    """Refuse scores that were not made like those of the first track with the same sources."""
-    try:
-        check_comparable(firsts.setdefault(frozenset(scores.sources), scores), scores)
-    except InputError as error:
-        raise InputError(
-            f"the scores in {str(path)!r}",
-            "made like those of the other records",
-            str(error)[:200],
-            "Run the benchmark again in a new folder, or remove the record and run it in this one.",
-        ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, final
 
@@ -21,7 +21,7 @@ __all__ = ["BenchmarkTable", "difference", "mixture_of", "some", "table"]
 
 _COLUMNS = (
     "method", "kind", "source", "metric", "score", "tracks", "of_tracks", "undefined", "failed", "unfit",
-    "missing", "matching", "gain", "over_tracks", "protocol",
+    "missing", "comparable", "matching", "gain", "over_tracks", "protocol",
 )  # fmt: skip
 
 #: Of these columns of counts, those stand in a table that are not all zero.
@@ -40,7 +40,7 @@ class BenchmarkTable:
     them, and what is best of a column among all but oracles is bold: of those methods only that were scored
     on every track that any of them was scored on, since numbers of different tracks cannot be compared.
 
-    Attributes
+    Parameters
     ----------
     cells : tuple of mappings
         What `records` gives, read-only.
@@ -55,7 +55,6 @@ class BenchmarkTable:
 
     cells: tuple[Mapping[str, Any], ...]
     caption: str
-    _same_tracks: Mapping[tuple[str, str, str], bool] = field(default_factory=dict)
 
     def records(self) -> list[dict[str, Any]]:
         """Return a row for each method, source and metric.
@@ -65,9 +64,9 @@ class BenchmarkTable:
         list of dict
             With ``method``, ``kind``, ``source``, ``metric``, ``score`` (in decibels), ``tracks`` (that it
             is of, of ``of_tracks``), ``undefined`` (tracks among those that are left out, since the metric
-            has no value), ``failed``, ``unfit`` and ``missing`` tracks, ``matching`` ("best" where scores
-            decided which estimate is which source), ``gain`` (over the mixture, or not), ``over_tracks`` and
-            ``protocol``.
+            has no value), ``failed``, ``unfit`` and ``missing`` tracks, ``comparable`` (whether no method
+            but oracles has other tracks), ``matching`` ("best" where scores decided which estimate is which
+            source), ``gain`` (over the mixture, or not), ``over_tracks`` and ``protocol``.
         """
         return [dict(cell) for cell in self.cells]
 
@@ -145,7 +144,7 @@ class BenchmarkTable:
         able = {
             row: round(cell["score"], digits)
             for row, cell in enumerate(cells)
-            if self._same_tracks.get((cell["method"], *column)) and not math.isnan(cell["score"])
+            if cell["comparable"] and not math.isnan(cell["score"])
         }
         return [row for row, score in able.items() if score == max(able.values())]
 
@@ -214,6 +213,7 @@ def table(
     protocol = results.done[0].scores.protocol  # type: ignore[union-attr]  # what is done has scores
     way = str(protocol["over_tracks"]) if over is None else _checks.choice("over", over, OVER_TRACKS)
     values = _values(results, rows, columns, gain=gain, common=common)
+    same = _same(results, rows, columns, values)
     how = described(protocol)
     cells = []
     for method in rows:
@@ -231,6 +231,7 @@ def table(
                 "of_tracks": len(results.tracks),
                 "undefined": int(np.isnan(scores).sum()),
                 **state,
+                "comparable": same.get((method, source, metric), False),
                 "gain": gain,
                 "over_tracks": way,
                 "protocol": how,
@@ -238,8 +239,7 @@ def table(
             cells.append(MappingProxyType(row))
     blind = list(dict.fromkeys(cell["method"] for cell in cells if cell["matching"] == "best"))
     caption = _caption(results, how, way, blind, gain=gain, common=common, cells=cells)
-    same = _same(results, rows, columns, values)
-    return BenchmarkTable(cells=tuple(cells), caption=caption, _same_tracks=same)
+    return BenchmarkTable(cells=tuple(cells), caption=caption)
 
 
 def some(kind: str, wanted: Sequence[str] | str | None, names: tuple[str, ...]) -> tuple[str, ...]:
