@@ -3,10 +3,16 @@
 joblib gives up all of a call when one of its processes dies. What had been given out and had not come back is
 then done one by one, each alone in its process: who is innocent comes through, and who takes down a second
 process is known. The rest goes on as before.
+
+A scheduler of Dask gives what a dead worker had to another, and gives a task up that has seen several die, which
+may have been beside the one that kills. So these are done alone, too. joblib's backend for Dask (1.6) does not hear
+of it, and waits for ever: Dask is asked directly.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from typing import Any
@@ -17,9 +23,12 @@ from dspsep.bench._task import Done, Task
 __all__ = ["done_of"]
 
 _KILLED = (
-    "its process was killed, twice: once beside others, and once alone. Systems do so that run out of memory;"
-    " and compiled code may crash."
+    "its process was killed, beside others, and alone as well. Systems do so that run out of memory; and compiled"
+    " code may crash."
 )
+
+#: So many tasks for each thread of a cluster are on their way, and so often it is counted anew.
+_AHEAD, _TURNS = 2, 20
 
 
 def done_of(tasks: list[Task], n_jobs: int, client: Any = None) -> Generator[tuple[Task, Done]]:
@@ -46,19 +55,58 @@ def done_of(tasks: list[Task], n_jobs: int, client: Any = None) -> Generator[tup
         finally:
             _task.forget()
         return
-    for index, done in _Crew(n_jobs, client).results(dict(enumerate(tasks))):
-        yield tasks[index], done
+    results = _of_cluster(tasks, client) if client is not None else _Crew(n_jobs).results(tasks)
+    with closing(results):
+        for index, done in results:
+            yield tasks[index], done
+
+
+def _of_cluster(tasks: list[Task], client: Any) -> Generator[tuple[int, Done]]:
+    from distributed import KilledWorker, as_completed
+
+    given: dict[Any, int] = {}
+    waiting = deque(enumerate(tasks))
+    suspects: list[int] = []
+    ended = as_completed(loop=client.loop)
+    try:
+        for turn in itertools.count():
+            if turn % _TURNS == 0:  # workers come and go
+                room = _AHEAD * max(1, sum(client.ncores().values()))
+            while waiting and len(given) < room:
+                index, task = waiting.popleft()
+                future = client.submit(_task.work, index, task, pure=False)
+                given[future] = index
+                ended.add(future)
+            if not given:
+                break
+            future = next(ended)
+            index = given.pop(future)
+            try:
+                yield future.result()
+            except KilledWorker:
+                suspects.append(index)
+        for index in suspects:
+            future = client.submit(_task.work, index, tasks[index], pure=False)
+            given[future] = index
+            try:
+                yield future.result()
+            except KilledWorker:
+                yield index, _task.failure(tasks[index], "WorkerKilled", _KILLED)
+    finally:
+        client.cancel(list(given))
 
 
 class _Crew:
-    """Workers, through joblib."""
+    """Processes of this machine, through joblib."""
 
-    def __init__(self, n_jobs: int, client: Any) -> None:
+    def __init__(self, n_jobs: int) -> None:
+        from joblib.externals.loky.process_executor import BrokenProcessPool, TerminatedWorkerError
+
         self._n_jobs = n_jobs
-        self._client = client
-        self._deaths = _deaths(client)
+        self._deaths = BrokenProcessPool, TerminatedWorkerError
 
-    def results(self, waiting: dict[int, Task]) -> Iterator[tuple[int, Done]]:
+    def results(self, tasks: list[Task]) -> Generator[tuple[int, Done]]:
+        waiting = dict(enumerate(tasks))
         while waiting:
             given: set[int] = set()
             try:
@@ -87,24 +135,9 @@ class _Crew:
 
         # Tasks are long beside what it takes to hand one out, and those of one batch would be lost together.
         settings: dict[str, Any] = {"return_as": "generator_unordered", "batch_size": 1}
-        if self._client is not None:
-            with joblib.parallel_config(backend="dask", client=self._client):
-                results = joblib.Parallel(n_jobs=-1, **settings)(calls())
-        else:
-            # One alone would be done in this process, if one were asked for.
-            with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-                parallel = joblib.Parallel(n_jobs=max(2, self._n_jobs), max_nbytes=None, **settings)
-                results = parallel(calls())
+        # One alone would be done in this process, if one were asked for.
+        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+            parallel = joblib.Parallel(n_jobs=max(2, self._n_jobs), max_nbytes=None, **settings)
+            results = parallel(calls())
         with closing(results):
             yield from results
-
-
-def _deaths(client: Any) -> tuple[type[BaseException], ...]:
-    """Return what is raised when a worker has died."""
-    if client is None:
-        from joblib.externals.loky.process_executor import BrokenProcessPool, TerminatedWorkerError
-
-        return BrokenProcessPool, TerminatedWorkerError
-    from distributed import KilledWorker
-
-    return (KilledWorker,)
