@@ -4,9 +4,9 @@ joblib gives up all of a call when one of its processes dies. What had been give
 then done one by one, each alone in its process: who is innocent comes through, and who takes down a second
 process is known. The rest goes on as before.
 
-A scheduler of Dask gives what a dead worker had to another, and gives a task up that has seen several die, which
-may have been beside the one that kills. So these are done alone, too. joblib's backend for Dask (1.6) does not hear
-of it, and waits for ever: Dask is asked directly.
+A scheduler of Dask gives what a dead worker had to another, and gives a task up that has seen several die. It
+may have been beside the one that kills, so it is then done alone, too. The backend of joblib (1.6) for Dask
+does not hear of it, and waits for ever: Dask is asked directly.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from dspsep.bench._task import Done, Task
 __all__ = ["done_of"]
 
 _KILLED = (
-    "its process was killed, beside others, and alone as well. Systems do so that run out of memory; and compiled"
-    " code may crash."
+    "its process was killed, beside others, and alone as well. Systems do so that run out of memory; and"
+    " compiled code may crash."
 )
 
 #: So many tasks for each thread of a cluster are on their way, and so often it is counted anew.
