@@ -150,6 +150,13 @@ def test_a_method_that_does_not_fit_says_why(tmp_path, tracks):
     assert messages["Pipeline"].startswith("it has 1 output (all) for 2 sources (harmonic, percussive)")
 
 
+def test_outputs_are_counted_before_any_work(tmp_path, tracks, monkeypatch):
+    monkeypatch.setattr(dspsep.HPSS, "separate", lambda *_, **__: pytest.fail("it was tried"))
+    files = [part.path for _, (part,) in tracks[0].sources]
+    three = Track(name="three", sources={name: files[0] for name in "abc"})  # noqa: C420
+    assert statuses(done(tmp_path, "HPSS", three)) == {("HPSS", "three"): "unfit"}
+
+
 def _mono(folder, name, path):
     samples, rate = dspsep.load(path)
     return dspsep.save(folder / f"{name}.wav", samples[:1], rate)
