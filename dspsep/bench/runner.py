@@ -52,7 +52,7 @@ def run_benchmark(
         made of the true sources of each track; ``"mixture"``; and functions that return a separator for a
         loaded track. Without a mapping a method is called after its class.
     tracks : Dataset, Track, or iterable of Track
-        See `dspsep.data.stem_folders` and `dspsep.data.musdb18`.
+        See ``dspsep.data.stem_folders`` and ``dspsep.data.musdb18``.
     folder : str or Path
         Where results go; made if it is not there. What is there already, of the same settings and content, is
         kept; **records of the same methods and tracks with other settings are replaced**.
@@ -64,7 +64,7 @@ def run_benchmark(
     n_jobs : int, default=1
         Worker processes on this machine; 1 is this process, -1 one for each processor. The records are the
         same to the last bit, since every task has one thread.
-    cluster : str or distributed.Client, optional
+    cluster : str or client of Dask, optional
         The address of a Dask scheduler, as ``"tcp://host:8786"``, whose workers do the work then. They must
         see the same files under the same paths, and have the same version of dspsep. Needs
         ``dspsep[dask]``.
