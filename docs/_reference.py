@@ -25,6 +25,9 @@ HEADINGS = {
     "dspsep.model": "What comes back",
     "dspsep.data.": "Audio files",
     "dspsep.batch.": "Folders of tracks",
+    "dspsep.bench.": "Benchmarks and papers",
+    "dspsep.citations": "Benchmarks and papers",
+    "dspsep.descriptions": "Benchmarks and papers",
     "dspsep.streaming": "Streams",
     "dspsep.separator": "Base classes and callbacks",
     "dspsep.errors": "Errors and warnings",
@@ -40,6 +43,7 @@ MODULES = (
     "dspsep.data.files",
     "dspsep.data.tracks",
     "dspsep.data.scenes",
+    "dspsep.bench",
     "dspsep.display",
     "dspsep.testing",
 )

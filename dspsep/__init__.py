@@ -18,14 +18,17 @@ from dspsep import _registry
 from dspsep._version import __version__
 
 if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type checkers and editors
-    from dspsep import data, display, masks, metrics, oracle, separators, testing
+    from dspsep import bench, data, display, masks, metrics, oracle, separators, testing
     from dspsep._frozen_array import FrozenArray
     from dspsep._parallel import get_num_threads, num_threads, set_num_threads
     from dspsep._warmup import WarmupReport, warmup
     from dspsep.batch.evaluation import evaluate_folders
+    from dspsep.bench.runner import run_benchmark
+    from dspsep.citations import cite
     from dspsep.data._separation import separate_file
     from dspsep.data.files import load, save
     from dspsep.data.midi import read_midi
+    from dspsep.descriptions import describe
     from dspsep.ensemble import Ensemble
     from dspsep.errors import BackendError, DspsepError, DspsepWarning, InputError
     from dspsep.model import MaskModel, Model, load_model
@@ -190,10 +193,13 @@ __all__ = [
     "alpha_wiener",
     "auxiva",
     "beat_spectrum",
+    "bench",
     "cacgmm",
     "center_mask",
+    "cite",
     "consistent_wiener",
     "data",
+    "describe",
     "display",
     "duet_histogram",
     "evaluate_folders",
@@ -227,6 +233,7 @@ __all__ = [
     "projet",
     "read_midi",
     "rpca",
+    "run_benchmark",
     "save",
     "score_start",
     "separate_file",

@@ -345,6 +345,8 @@ PUBLIC: dict[str, str] = {
     "evaluate_folders": "dspsep.batch.evaluation:evaluate_folders",
     "fastica": "dspsep.separators.ica.fastica:fastica",
     "cacgmm": "dspsep.separators.spatial.cacgmm:cacgmm",
+    "cite": "dspsep.citations:cite",
+    "describe": "dspsep.descriptions:describe",
     "fastmnmf2": "dspsep.separators.spatial.fastmnmf:fastmnmf2",
     "fdica": "dspsep.separators.iva.fdica:fdica",
     "from_json": "dspsep.separator:from_json",
@@ -371,6 +373,7 @@ PUBLIC: dict[str, str] = {
     "projection_back": "dspsep.separators.iva.scale:projection_back",
     "read_midi": "dspsep.data.midi:read_midi",
     "rpca": "dspsep.separators.lowrank.decomposition:rpca",
+    "run_benchmark": "dspsep.bench.runner:run_benchmark",
     "save": "dspsep.data.files:save",
     "score_start": "dspsep.separators.nmf.score:score_start",
     "separate_file": "dspsep.data._separation:separate_file",
@@ -383,7 +386,7 @@ PUBLIC: dict[str, str] = {
 }
 
 #: Modules that are public names themselves.
-MODULES = ("data", "display", "masks", "metrics", "oracle", "separators", "testing")
+MODULES = ("bench", "data", "display", "masks", "metrics", "oracle", "separators", "testing")
 
 
 def load(target: str) -> Any:

@@ -31,6 +31,8 @@ PAGES = (
     "docs/streaming.md",
     "docs/batches.md",
     "docs/datasets.md",
+    "docs/benchmarking.md",
+    "docs/papers.md",
     "docs/metrics.md",
     "docs/oracles.md",
     "docs/refinement.md",

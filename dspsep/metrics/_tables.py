@@ -51,13 +51,17 @@ _FORMULA = tuple("=+-@＝＋－＠")
 class Table:
     """Rows of names and numbers under a header, with a caption of what they are.
 
-    Integers are counts and printed whole; floating-point numbers are rounded to `digits` decimals.
+    Integers are counts and printed whole; floating-point numbers are rounded to `digits` decimals. What is in
+    `bold`, by row and column, is set so where there is such a thing, and before each row in `apart` there is
+    a rule.
     """
 
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
     digits: int = 2
+    bold: frozenset[tuple[int, int]] = frozenset()
+    apart: frozenset[int] = frozenset()
 
     def text(self) -> str:
         """Return aligned columns: names to the left, numbers to the right."""
@@ -77,14 +81,19 @@ class Table:
     def markdown(self) -> str:
         """Return a table in GitHub's Markdown."""
         rule = [":--" if name else "--:" for name in self._names()]
-        rows = [[_markdown(name) for name in self.header], rule, *self._cells(_markdown, _plain)]
+        cells = self._cells(_markdown, _plain, "**{}**")
+        rows = [[_markdown(name) for name in self.header], rule, *cells]
         lines = [f"| {' | '.join(row)} |" for row in rows]
         return "\n".join([*lines, *(["", _markdown(self.caption)] if self.caption else [])]) + "\n"
 
     def latex(self) -> str:
         """Return a plain ``tabular`` that needs no package; the caption is a comment above it."""
         columns = "".join("l" if name else "r" for name in self._names())
-        rows = [" & ".join(row) + r" \\" for row in self._cells(_latex, _latex_number)]
+        cells = self._cells(_latex, _latex_number, r"{{\bfseries\boldmath {}}}")
+        rows = [" & ".join(row) + r" \\" for row in cells]
+        rows = [
+            line for index, row in enumerate(rows) for line in ([r"\hline"] * (index in self.apart) + [row])
+        ]
         lines = [
             *([f"% {visible(self.caption)}"] if self.caption else []),
             rf"\begin{{tabular}}{{{columns}}}",
@@ -105,10 +114,11 @@ class Table:
             f"<th{align}>{_html(name)}</th>" for align, name in zip(aligned, self.header, strict=True)
         )
         body = "".join(
-            "<tr>"
+            "</tbody><tbody>" * (index in self.apart)
+            + "<tr>"
             + "".join(f"<td{align}>{cell}</td>" for align, cell in zip(aligned, row, strict=True))
             + "</tr>"
-            for row in self._cells(_html, _plain)
+            for index, row in enumerate(self._cells(_html, _plain, "<strong>{}</strong>"))
         )
         caption = f"<caption>{_html(self.caption)}</caption>" if self.caption else ""
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -118,11 +128,16 @@ class Table:
         first = self.rows[0] if self.rows else ("",) + (0,) * (len(self.header) - 1)
         return [isinstance(cell, str) for cell in first]
 
-    def _cells(self, escape: Callable[[str], str], number: Callable[[Cell, int], str]) -> list[list[str]]:
-        return [
+    def _cells(
+        self, escape: Callable[[str], str], number: Callable[[Cell, int], str], bold: str
+    ) -> list[list[str]]:
+        cells = [
             [escape(cell) if isinstance(cell, str) else number(cell, self.digits) for cell in row]
             for row in self.rows
         ]
+        for row, column in self.bold:
+            cells[row][column] = bold.format(cells[row][column])
+        return cells
 
 
 def csv_text(columns: Sequence[str], records: Iterable[Mapping[str, Any]]) -> str:

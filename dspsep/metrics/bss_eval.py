@@ -102,8 +102,8 @@ class BSSEval(Protocol):
     E. Vincent et al., "The signal separation evaluation campaign (2007–2010): achievements and remaining
     challenges", Signal Processing 92(8), 2012, pp. 1928–1936. DOI 10.1016/j.sigpro.2011.10.007
 
-    F.-R. Stöter, A. Liutkus, N. Ito, "The 2018 signal separation evaluation campaign", LVA/ICA 2018,
-    pp. 293–305. DOI 10.1007/978-3-319-93764-9_28
+    F.-R. Stöter, A. Liutkus, N. Ito, "The 2018 signal separation evaluation campaign", Latent Variable
+    Analysis and Signal Separation (LVA/ICA), 2018, pp. 293-305. doi:10.1007/978-3-319-93764-9_28
 
     Examples
     --------

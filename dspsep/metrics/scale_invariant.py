@@ -84,8 +84,9 @@ class ScaleInvariant(Protocol):
 
     References
     ----------
-    J. Le Roux, S. Wisdom, H. Erdogan and J. R. Hershey, "SDR – half-baked or well done?", ICASSP 2019,
-    pp. 626–630. DOI 10.1109/ICASSP.2019.8683855
+    J. Le Roux, S. Wisdom, H. Erdogan and J. R. Hershey, "SDR – half-baked or well done?", IEEE
+    International Conference on Acoustics, Speech and Signal Processing (ICASSP), 2019, pp. 626-630.
+    doi:10.1109/ICASSP.2019.8683855
 
     Examples
     --------

@@ -112,9 +112,11 @@ class HPSS(SpectralSeparator):
 
     References
     ----------
-    D. FitzGerald, "Harmonic/percussive separation using median filtering", DAFx 2010.
+    D. FitzGerald, "Harmonic/percussive separation using median filtering", Proceedings of the 13th
+    International Conference on Digital Audio Effects (DAFx), 2010.
 
-    J. Driedger, M. Müller, S. Disch, "Extending harmonic-percussive separation of audio signals", ISMIR 2014.
+    J. Driedger, M. Müller, S. Disch, "Extending harmonic-percussive separation of audio signals", Proceedings
+    of the 15th International Society for Music Information Retrieval Conference (ISMIR), 2014.
 
     Examples
     --------

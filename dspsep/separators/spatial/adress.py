@@ -116,8 +116,8 @@ class ADRess(SpectralSeparator):
 
     References
     ----------
-    D. Barry, B. Lawlor, E. Coyle, "Sound source separation: azimuth discrimination and resynthesis", DAFx
-    2004.
+    D. Barry, B. Lawlor, E. Coyle, "Sound source separation: azimuth discrimination and resynthesis", 7th
+    International Conference on Digital Audio Effects (DAFx), 2004.
 
     Examples
     --------
