@@ -17,7 +17,7 @@ from dspsep.metrics._aggregation import OVER_TRACKS, over_tracks
 from dspsep.metrics._tables import Cell, Table, csv_text
 from dspsep.metrics._track_scores import described, position
 
-__all__ = ["BenchmarkTable", "difference", "mixture_of", "some", "table"]
+__all__ = ["BenchmarkTable", "mixture_of", "some", "table"]
 
 _COLUMNS = (
     "method", "kind", "source", "metric", "score", "tracks", "of_tracks", "undefined", "failed", "unfit",
@@ -281,7 +281,7 @@ def _values(
         for method in methods:
             found = results.values(method, source, metric)
             if base is not None:
-                found = {name: difference(found[name], base[name]) for name in found if name in base}
+                found = {name: found[name] - base[name] for name in found if name in base}
             values[method, source, metric] = found
         if common:
             having = [values[method, source, metric] for method in methods]
@@ -291,11 +291,6 @@ def _values(
                 found = values[method, source, metric]
                 values[method, source, metric] = {name: found[name] for name in found if name in kept}
     return values
-
-
-def difference(one: float, other: float) -> float:
-    """Return what is gained; undefined where both are infinite alike."""
-    return math.nan if math.isinf(one) and one == other else one - other
 
 
 def _durations(results: BenchmarkResults, method: str, tracks: Mapping[str, float]) -> Any:

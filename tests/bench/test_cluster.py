@@ -31,12 +31,17 @@ def serial(tmp_path_factory):
     folder = tmp_path_factory.mktemp("songs")
     tracks = songs(folder, N_TRACKS)
     results = tmp_path_factory.mktemp("serial")
-    dspsep.run_benchmark(METHODS, tracks, results, protocol="mdx", seed=3, baselines=["mixture", "IRM", "MWF"])
+    dspsep.run_benchmark(
+        METHODS, tracks, results, protocol="mdx", seed=3, baselines=["mixture", "IRM", "MWF"]
+    )
     return tracks, folder, records_in(results)
 
 
 def environment():
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
 
 
 @contextmanager

@@ -78,11 +78,11 @@ def test_html_and_text(whole: BenchmarkResults) -> None:
 
 
 def test_gain_is_paired(tmp_path: Path) -> None:
-    values = {"mixture": [0.0, 10.0, 20.0], "A": [5.0, 11.0, None]}
+    values = {"mixture": [0.0, 10.0, 20.0, None], "A": [5.0, 11.0, None, 99.0]}
     made = table(BenchmarkResults.load(of_values(tmp_path, values)), gain=True, sources="voice")
     gains = {row["method"]: (row["score"], row["tracks"]) for row in made.records()}
     assert gains == {"mixture": (0.0, 3), "A": (3.0, 2)}  # of the two tracks that both have
-    assert "gain over the mixture, median over 3 tracks" in made.caption
+    assert "gain over the mixture, median over 4 tracks" in made.caption
 
 
 def test_gain_needs_the_mixture(tmp_path: Path) -> None:
