@@ -3,8 +3,8 @@ Is it better, or is it chance?
 ==============================
 
 Which frames suit harmonic-percussive separation: those of 93 ms, or of 23 ms? We let both separate eight
-synthetic songs, with the mixture itself and an ideal mask as bounds, and ask the results three questions: what
-the table says, what is behind its numbers, and whether the difference would come again.
+synthetic songs, with the mixture itself and an ideal mask as bounds, and ask the results three questions:
+what the table says, what is behind its numbers, and whether the difference would come again.
 """
 
 import tempfile

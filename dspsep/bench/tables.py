@@ -37,8 +37,8 @@ class BenchmarkTable:
     """What `table` returns: a row for each method, a column for each source and metric.
 
     It prints as a table, in notebooks, too. The mixture stands above the separators, oracles stand below
-    them, and what is best of a column among all but oracles is bold: of those methods only that were scored
-    on every track that any of them was scored on, since numbers of different tracks cannot be compared.
+    them, and what is best of a column among the separators is bold: of those only that were scored on every
+    track that any of them, or the mixture, was scored on. Numbers of different tracks cannot be compared.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ class BenchmarkTable:
         able = {
             row: round(cell["score"], digits)
             for row, cell in enumerate(cells)
-            if cell["comparable"] and not math.isnan(cell["score"])
+            if cell["kind"] == "separator" and cell["comparable"] and not math.isnan(cell["score"])
         }
         return [row for row, score in able.items() if score == max(able.values())]
 
@@ -342,9 +342,9 @@ def _caption(
     ]
     partly = any(cell["tracks"] < cell["of_tracks"] for cell in cells) and not common
     parts.append(
-        "numbers are of as many tracks as their row says; bold: the best of those on all, oracles apart"
+        "numbers are of as many tracks as their row says; bold: the best of those on all, bounds apart"
         if partly
-        else "bold: the best, oracles apart"
+        else "bold: the best, bounds apart"
     )
     if blind:
         parts.append(f"estimates matched with sources by score: {', '.join(blind)}")
