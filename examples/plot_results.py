@@ -2,7 +2,7 @@
 Is it better, or is it chance?
 ==============================
 
-Which frames suit harmonic-percussive separation: those of 93 ms, or of 23 ms? We let both separate eight
+Which frames suit harmonic-percussive separation: those of 93 ms, or of 186 ms? We let both separate eight
 synthetic songs, with the mixture itself and an ideal mask as bounds, and ask the results three questions:
 what the table says, what is behind its numbers, and whether the difference would come again.
 """
@@ -28,8 +28,8 @@ for seed in range(8):
 # scored as drums, and the rest as the rest.
 as_stems = dspsep.Regroup(drums=["percussive"], rest=["harmonic"])
 methods = {
-    "long frames": dspsep.HPSS(stft=dspsep.STFT(1024)) >> as_stems,
-    "short frames": dspsep.HPSS(stft=dspsep.STFT(256)) >> as_stems,
+    "long frames": dspsep.HPSS(stft=dspsep.STFT(2048)) >> as_stems,
+    "short frames": dspsep.HPSS(stft=dspsep.STFT(1024)) >> as_stems,
 }
 results = dspsep.run_benchmark(
     methods,
@@ -49,7 +49,9 @@ plt.show()
 
 # %%
 # Boxes that overlap say little, since songs differ more than methods do. What counts is the difference on
-# each song: to the right, how far each point is from the diagonal.
+# each song: to the right, how far each point is from the diagonal. The mean of the table prefers short frames,
+# five songs of eight the long ones, and the interval holds zero: nothing was found here, neither that one is
+# better, nor that they are alike.
 print(compare(results, "short frames", "long frames", metric="SI-SDR", source="drums"))
 
 # %%
