@@ -37,11 +37,11 @@ HEADINGS = {
 MODULES = (
     "dspsep.masks",
     "dspsep.metrics",
-    "dspsep.bench",
     "dspsep.oracle",
     "dspsep.data.files",
     "dspsep.data.tracks",
     "dspsep.data.scenes",
+    "dspsep.bench",
     "dspsep.display",
     "dspsep.testing",
 )

@@ -30,6 +30,7 @@ PAGES = (
     "docs/streaming.md",
     "docs/batches.md",
     "docs/datasets.md",
+    "docs/benchmarking.md",
     "docs/papers.md",
     "docs/metrics.md",
     "docs/oracles.md",

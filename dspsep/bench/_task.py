@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -95,6 +96,9 @@ def seed_for(seed: int | None, track: str, method: str) -> int | None:
 # Tasks of several threads of one process would take one another's warnings, and one another's limits.
 _one_at_a_time = threading.Lock()
 
+# The methods whose modules and compiled code the garbage collector need not look at any more.
+_spared: set[str] = set()
+
 # The track of the last task, by what it was made of: its other methods come next, as a rule.
 _last: dict[str, LoadedTrack] = {}
 
@@ -104,7 +108,9 @@ def work(index: int, task: Task) -> tuple[int, Done]:
     if task.version != __version__:
         raise DspsepError(f"A worker has dspsep {__version__}, and whoever asks {task.version}: install one.")
     with _one_at_a_time:
-        return index, do(task)
+        done = do(task)
+        _spare_the_collector(task.method.name)
+    return index, done
 
 
 def do(task: Task) -> Done:
@@ -118,6 +124,14 @@ def do(task: Task) -> Done:
         except Exception as error:  # noqa: BLE001 - a defect that one track meets is not the end of the others
             result = {"status": "failed", "error": _told(error)}
     return _done(task, result, notices, clock)
+
+
+def _spare_the_collector(method: str) -> None:
+    """Leave out what is there to stay: joblib's workers collect garbage once a second, through all of it."""
+    if method not in _spared:
+        _spared.add(method)
+        gc.collect()
+        gc.freeze()
 
 
 def failure(task: Task, kind: str, message: str) -> Done:

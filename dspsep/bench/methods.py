@@ -227,6 +227,19 @@ def methods_file(path: str | Path) -> dict[str, Any]:
     ------
     InputError
         If there is no such file, or it holds something else.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from dspsep.bench import methods_file
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "methods.json"
+    ...     text = '{"wide": {"type": "HPSS", "margin": 2.0}, "bound": "IRM"}'
+    ...     n_written = path.write_text(text)
+    ...     methods = methods_file(path)
+    >>> methods["wide"].margin, methods["bound"]
+    (2.0, 'IRM')
     """
     try:
         with Path(path).open("rb") as file:

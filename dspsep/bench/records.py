@@ -15,7 +15,7 @@ from typing import Any
 
 from dspsep._version import __version__
 from dspsep.data._names import Names, safe_file_name
-from dspsep.data._replacing import remove_litter, replacing
+from dspsep.data._replacing import Replacement, remove_litter
 from dspsep.errors import DspsepError, InputError
 
 __all__ = ["BENCHMARK", "FORMAT", "RecordFolder", "key_of"]
@@ -155,8 +155,17 @@ def _text(plain: Mapping[str, Any], indent: int | None = None) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
+    """Write a file that has its name when it is whole.
+
+    It is not waited for until it is on the disk, which takes longer than many a method. If the system goes
+    down, the last records are lost or damaged, and done again.
+    """
     try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(data)
+        replacement = Replacement(path)
+        try:
+            replacement.temporary.write_bytes(data)
+            replacement.publish(to_disk=False)
+        finally:
+            replacement.discard()
     except OSError as error:
         raise DspsepError(f"{str(path)!r} could not be written: {error.strerror}.") from error

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from dspsep.data._reading import Samples, Span
+from dspsep.errors import InputError
 
 __all__ = ["AvReader", "UndecodableError"]
 
@@ -47,8 +48,9 @@ class AvReader:
             raise UndecodableError(str(error)) from None
         if context is None:
             self._raw.close()
-            few = f"stream {stream} of sound was asked for, from 0, and it has {len(streams)}"
-            raise UndecodableError(few if stream else "there is no sound in it, or its codec is unknown")
+            if 0 < len(streams) <= stream:
+                raise InputError("stream", f"less than {len(streams)}, as many as {str(path)!r} has", stream)
+            raise UndecodableError("there is no sound in it, or its codec is unknown")
         self._stream = chosen
         self.sample_rate: int = int(context.sample_rate or 0)
         self.n_channels: int = int(context.channels or 0)

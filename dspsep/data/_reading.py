@@ -12,7 +12,6 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -300,10 +299,10 @@ def opened(
 def opener(*, isolate: bool, stream: int = 0) -> Callable[[Path], Reader]:
     """Return what opens one stream of a file: here, or in a process of its own."""
     if not isolate:
-        return partial(open_audio, stream=stream)
+        return lambda path: open_audio(path, stream)
     from dspsep.data._isolated import IsolatedReader
 
-    return partial(IsolatedReader, stream=stream)
+    return lambda path: IsolatedReader(path, stream)
 
 
 def span_of(reader: Reader, offset: float, duration: float | None) -> Span:

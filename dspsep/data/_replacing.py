@@ -50,13 +50,14 @@ class Replacement:
         os.fsync(self._descriptor)
 
     @uninterrupted
-    def publish(self) -> None:
-        """Give the file its name."""
+    def publish(self, *, to_disk: bool = True) -> None:
+        """Give the file its name, and bring that to the disk, too, unless it need not outlive the system."""
         if fcntl is None:  # Windows does not rename what is open
             self._let_go()
         self.temporary.replace(self.target)
         self._let_go()
-        brought_to_disk(self.target.parent)
+        if to_disk:
+            brought_to_disk(self.target.parent)
 
     @uninterrupted
     def discard(self) -> None:

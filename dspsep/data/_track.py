@@ -49,8 +49,8 @@ class Track:
 
     See Also
     --------
-    dspsep.data.stem_folders : Tracks from folders of any layout.
-    dspsep.data.musdb18 : Those of MUSDB18.
+    dspsep.data.tracks.stem_folders : Tracks from folders of any layout.
+    dspsep.data.tracks.musdb18 : Those of MUSDB18.
 
     Examples
     --------
@@ -259,7 +259,7 @@ class Track:
         -------
         dict
             For `from_dict`, in any process that sees the same files. Names of files that are not UTF-8 are
-            in it with lone surrogates, which `json.dumps` writes in ASCII.
+            in it with lone surrogates, which ``json.dumps`` writes in ASCII.
         """
         return {
             "name": self.name,

@@ -144,9 +144,12 @@ def test_files_hold_named_methods(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", "3", '{"type": "HPSS"}', '{"a": 3}', '{"a": {"type": "os.system"}}',
-             '{"a": {"type": "Regroup", "groups": []}}', "[" * 100_000, '{"a": {"type": "IRM", "references": 1}}',
-             '{"a": {"type": "Counted", "separator": "HPSS"}}'],
+    "text",
+    [
+        "", "[]", "{}", "3", '{"type": "HPSS"}', '{"a": 3}', '{"a": {"type": "os.system"}}',
+        '{"a": {"type": "Regroup", "groups": []}}', "[" * 100_000,
+        '{"a": {"type": "IRM", "references": 1}}', '{"a": {"type": "Counted", "separator": "HPSS"}}',
+    ],
 )  # fmt: skip
 def test_files_of_anything_else_are_refused(tmp_path, text):
     path = tmp_path / "methods.json"

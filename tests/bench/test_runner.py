@@ -198,7 +198,7 @@ def test_an_error_is_a_record_and_is_tried_again(tmp_path, tracks):
 
 
 def test_files_that_cannot_be_read_are_errors_of_their_track(tmp_path, tracks):
-    bad = Track(name="gone", sources={name: tmp_path / "none.wav" for name in ("harmonic", "percussive")})
+    bad = Track(name="gone", sources=dict.fromkeys(("harmonic", "percussive"), tmp_path / "none.wav"))
     found = done(tmp_path, ["HPSS", "mixture"], [tracks[0], bad])
     assert statuses(found)["HPSS", "gone"] == "failed"
     assert statuses(found)["HPSS", "song 0"] == "done"
@@ -314,8 +314,9 @@ def test_names_of_any_kind_have_files_of_their_own(tmp_path, tracks):
     ("changes", "says"),
     [
         ({"tracks": []}, "tracks"), ({"tracks": "folder"}, "tracks"), ({"folder": 3}, "folder"),
-        ({"protocol": "none"}, "protocol"), ({"sources": ["drums"]}, "sources"), ({"sources": "harmonic"}, "sources"),
-        ({"seed": -1}, "seed"), ({"n_jobs": 0}, "n_jobs"), ({"cluster": "host"}, "cluster"), ({"baselines": 3}, "methods"),
+        ({"protocol": "none"}, "protocol"), ({"sources": ["drums"]}, "sources"),
+        ({"sources": "harmonic"}, "sources"), ({"seed": -1}, "seed"), ({"n_jobs": 0}, "n_jobs"),
+        ({"cluster": "host"}, "cluster"), ({"baselines": 3}, "methods"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(tmp_path, tracks, changes, says):

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 
-from dspsep.data import Dataset, Part, Track
+from dspsep.data import Dataset, Part, Track, _isolated, _reading
 from dspsep.data.files import save
 from dspsep.errors import DspsepWarning, InputError
 
@@ -95,6 +95,22 @@ def test_groups_are_sums(stems):
             track.regroup(groups)
 
 
+def test_files_of_several_sources_stay_as_they_are(stems):
+    sources = {"both": [stems["bass"], stems["drums"]], "one": stems["bass"]}
+    loaded = Track(name="a", sources=sources, mixture=stems["bass"]).load()
+    np.testing.assert_array_equal(loaded.sources["both"], noise(0) + noise(1))
+    np.testing.assert_array_equal(loaded.sources["one"], noise(0))
+    np.testing.assert_array_equal(loaded.mixture, noise(0))
+
+
+@pytest.mark.skipif(not _isolated.limited(), reason="no limits here")
+def test_files_of_strangers_are_decoded_elsewhere(stems, monkeypatch):
+    track = Track(name="a", sources={"bass": stems["bass"]}, start=0.1, duration=0.2)
+    expected = track.load()
+    monkeypatch.setattr(_reading, "open_audio", None)
+    np.testing.assert_array_equal(track.load(isolate=True).mixture, expected.mixture)
+
+
 def test_channels_are_sources(tmp_path):
     path = save(tmp_path / "a.wav", noise(3), RATE)
     track = Track(
@@ -141,7 +157,9 @@ def test_content_is_of_bytes_and_what_is_taken(tmp_path, stems):
         same.excerpt(0.1).content(),
         same.regroup({"all": NAMES}).content(),
         Track(name="b", sources=others, mixture=others["bass"]).content(),
+        Track(name="b", sources={"bass": others["bass"]}).content(),
         Track(name="b", sources={"bass": Part(path=others["bass"], channel=1)}).content(),
+        Track(name="b", sources={"bass": Part(path=others["bass"], stream=1)}).content(),
     ]
     assert all(len(digest) == 64 for digest in digests)
     assert len(set(digests)) == len(digests)
