@@ -49,9 +49,9 @@ plt.show()
 
 # %%
 # Boxes that overlap say little, since songs differ more than methods do. What counts is the difference on
-# each song: to the right, how far each point is from the diagonal. The mean of the table prefers short frames,
-# five songs of eight the long ones, and the interval holds zero: nothing was found here, neither that one is
-# better, nor that they are alike.
+# each song: to the right, how far each point is from the diagonal. The mean of the table prefers short
+# frames, five songs of eight the long ones, and the interval holds zero: nothing was found here, neither that
+# one is better, nor that they are alike.
 print(compare(results, "short frames", "long frames", metric="SI-SDR", source="drums"))
 
 # %%
