@@ -45,7 +45,7 @@ def _resolve(app: Sphinx, env: Any, node: Any, text: nodes.TextElement) -> nodes
     module, owner = node.get("py:module"), node.get("py:class")
     prefixes = [f"{module}.{owner}"] if module and owner else []
     try:
-        import_by_name(target, [*prefixes, module])
+        import_by_name(target, [*prefixes, module, None])
     except ImportExceptionGroup:
         return None
     return text

@@ -172,6 +172,7 @@ def test_names_and_titles_in_bibtex() -> None:
     assert latex("ÄöüßéèñçčřőåŁøı í") == (
         r"{\"A}{\"o}{\"u}{\ss}{\'e}{\`e}{\~n}{\c c}{\v c}{\v r}{\H o}{\aa}{\L}{\o}{\i} {\'\i}"
     )
+    assert "\n  doi = {10.1162/NECO_a_00168}," in dspsep.cite("nmf")  # an address is no text
     assert latex("a{b}$&#_%^~\\") == r"a\{b\}\$\&\#\_\%\textasciicircum{}\textasciitilde{}\textbackslash{}"
 
 
@@ -319,6 +320,14 @@ def test_results_of_other_versions_and_unknown_methods(tmp_path: Path) -> None:
         "Of 3 separations 1 failed.", "Of 3 separations 1 were not possible",
     ):  # fmt: skip
         assert words in text
+
+
+def test_seeds_of_results_replace_those_of_settings(tmp_path: Path) -> None:
+    method = {"name": "n", "kind": "separator", "settings": NMF().to_json(), "text": repr(NMF())}
+    results = BenchmarkResults.load(write(tmp_path, [method], ["one"], [record("n", "one")], seed=7))
+    text = dspsep.describe(results)
+    assert "seed 0" not in text
+    assert "Seeds were derived from 7 and the names of track and method." in text
 
 
 def test_settings_of_every_method_can_be_told() -> None:

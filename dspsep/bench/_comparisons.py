@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -98,7 +98,7 @@ class Comparison:
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparisons(Sequence[Comparison]):
+class Comparisons:
     """Several methods against one baseline: what `compare_all` returns.
 
     It prints as a table, in notebooks, too.
@@ -118,8 +118,11 @@ class Comparisons(Sequence[Comparison]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: int) -> Comparison:
         return self.items[index]
+
+    def __iter__(self) -> Iterator[Comparison]:
+        return iter(self.items)
 
     def records(self) -> list[dict[str, Any]]:
         """Return the attributes of each comparison as a dictionary."""

@@ -158,14 +158,16 @@ def plot_pairs(
     margin = 0.06 * (high - low) or 1.0
     limits = (low - margin, high + margin)
     ax.axline((low, low), slope=1.0, color="#7F7F7F", linewidth=1.0, linestyle="--", zorder=1)
-    for better, colour, marker in (
-        (up > right, "#0072B2", "o"), (up < right, "#D55E00", "v"), (up == right, "#7F7F7F", "s")
-    ):  # fmt: skip
-        ax.scatter(right[better], up[better], s=26, color=colour, marker=marker, alpha=0.85, linewidths=0)
-    n_up, n_right = int((up > right).sum()), int((up < right).sum())
-    style: dict[str, Any] = {"transform": ax.transAxes, "fontsize": "small"}
-    ax.text(0.03, 0.97, f"{_name(method)} better: {n_up}", va="top", color="#0072B2", **style)
-    ax.text(0.97, 0.03, f"{_name(against)} better: {n_right}", ha="right", color="#B34700", **style)
+    for better, name, colour, marker in (
+        (up > right, f"{_name(method)} better", "#0072B2", "o"),
+        (up < right, f"{_name(against)} better", "#D55E00", "v"),
+        (up == right, "equal", "#7F7F7F", "s"),
+    ):
+        if better.any():
+            label = f"{name}: {int(better.sum())}"
+            style: dict[str, Any] = {"color": colour, "marker": marker, "label": label}
+            ax.scatter(right[better], up[better], s=26, alpha=0.85, linewidths=0, **style)
+    ax.legend(fontsize="small", loc="best")
     ax.set_xlim(limits)
     ax.set_ylim(limits)
     ax.set_aspect("equal")

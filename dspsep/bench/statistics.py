@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ from dspsep import _checks
 from dspsep._typing import FloatArray
 from dspsep.bench._comparisons import Comparison, Comparisons
 from dspsep.bench.results import BenchmarkResults
-from dspsep.bench.tables import difference, mixture_of, some
+from dspsep.bench.tables import mixture_of, some
 from dspsep.errors import InputError
 
 __all__ = ["Comparison", "Comparisons", "compare", "compare_all"]
@@ -223,7 +224,7 @@ def _compared(
     settings: _Settings,
 ) -> Comparison:  # fmt: skip
     one, other = (results.values(name, *what) for name in pair)
-    differences = np.array([difference(one[track], other[track]) for track in tracks], dtype=np.float64)
+    differences = np.array([one[track] - other[track] for track in tracks], dtype=np.float64)
     defined = differences[~np.isnan(differences)]
     wins, losses = int((defined > settings.tie_db).sum()), int((defined < -settings.tie_db).sum())
     p, test, reason = signed_rank(defined, settings.confidence)
@@ -304,14 +305,18 @@ def _interval(differences: FloatArray, settings: _Settings) -> tuple[float, floa
         return math.nan, math.nan, "", reason
     stats: Any = importlib.import_module("scipy.stats")
     function = np.median if settings.statistic == "median" else np.mean
-    found = stats.bootstrap(
-        (np.clip(differences, -_BEYOND, _BEYOND),),
-        function,
-        n_resamples=settings.n_resamples,
-        batch=max(1, 2**20 // differences.size),
-        confidence_level=settings.confidence,
-        method=kind,
-        rng=np.random.default_rng(settings.seed),
-    ).confidence_interval
+    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # what it gives then is NaN
+        found = stats.bootstrap(
+            (np.clip(differences, -_BEYOND, _BEYOND),),
+            function,
+            n_resamples=settings.n_resamples,
+            batch=max(1, 2**20 // differences.size),
+            confidence_level=settings.confidence,
+            method=kind,
+            rng=np.random.default_rng(settings.seed),
+        ).confidence_interval
+    if math.isnan(found.low) or math.isnan(found.high):
+        return math.nan, math.nan, "", "no interval, since nearly all differences are equal"
     low, high = (math.copysign(math.inf, end) if abs(end) > _BEYOND / 4 else float(end) for end in found)
     return low, high, f"{kind} bootstrap of the {settings.statistic}", ""

@@ -17,7 +17,7 @@ from dspsep.metrics._aggregation import OVER_TRACKS, over_tracks
 from dspsep.metrics._tables import Cell, Table, csv_text
 from dspsep.metrics._track_scores import described, position
 
-__all__ = ["BenchmarkTable", "difference", "mixture_of", "some", "table"]
+__all__ = ["BenchmarkTable", "mixture_of", "some", "table"]
 
 _COLUMNS = (
     "method", "kind", "source", "metric", "score", "tracks", "of_tracks", "undefined", "failed", "unfit",
@@ -37,8 +37,8 @@ class BenchmarkTable:
     """What `table` returns: a row for each method, a column for each source and metric.
 
     It prints as a table, in notebooks, too. The mixture stands above the separators, oracles stand below
-    them, and what is best of a column among all but oracles is bold: of those methods only that were scored
-    on every track that any of them was scored on, since numbers of different tracks cannot be compared.
+    them, and what is best of a column among the separators is bold: of those only that were scored on every
+    track that any of them, or the mixture, was scored on. Numbers of different tracks cannot be compared.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ class BenchmarkTable:
         able = {
             row: round(cell["score"], digits)
             for row, cell in enumerate(cells)
-            if cell["comparable"] and not math.isnan(cell["score"])
+            if cell["kind"] == "separator" and cell["comparable"] and not math.isnan(cell["score"])
         }
         return [row for row, score in able.items() if score == max(able.values())]
 
@@ -281,7 +281,7 @@ def _values(
         for method in methods:
             found = results.values(method, source, metric)
             if base is not None:
-                found = {name: difference(found[name], base[name]) for name in found if name in base}
+                found = {name: found[name] - base[name] for name in found if name in base}
             values[method, source, metric] = found
         if common:
             having = [values[method, source, metric] for method in methods]
@@ -291,11 +291,6 @@ def _values(
                 found = values[method, source, metric]
                 values[method, source, metric] = {name: found[name] for name in found if name in kept}
     return values
-
-
-def difference(one: float, other: float) -> float:
-    """Return what is gained; undefined where both are infinite alike."""
-    return math.nan if math.isinf(one) and one == other else one - other
 
 
 def _durations(results: BenchmarkResults, method: str, tracks: Mapping[str, float]) -> Any:
@@ -347,9 +342,9 @@ def _caption(
     ]
     partly = any(cell["tracks"] < cell["of_tracks"] for cell in cells) and not common
     parts.append(
-        "numbers are of as many tracks as their row says; bold: the best of those on all, oracles apart"
+        "numbers are of as many tracks as their row says; bold: the best of those on all, bounds apart"
         if partly
-        else "bold: the best, oracles apart"
+        else "bold: the best, bounds apart"
     )
     if blind:
         parts.append(f"estimates matched with sources by score: {', '.join(blind)}")

@@ -201,6 +201,15 @@ def test_fields_are_checked(partly: Path, name: str, changes: dict[str, object])
     assert caught.value.remedy
 
 
+def test_numbers_that_json_does_not_have_are_refused(partly: Path) -> None:
+    path = partly / "records" / "A" / "one.json"
+    text = path.read_text(encoding="utf-8")
+    for word in ("NaN", "Infinity", "-Infinity"):
+        path.write_text(text.replace("[[[1.0]]", f"[[[{word}]]"), encoding="utf-8")
+        with pytest.raises(InputError, match=f"{word} is not in JSON"):
+            BenchmarkResults.load(partly)
+
+
 def test_two_records_of_one_task_are_refused(partly: Path) -> None:
     text = (partly / "records" / "A" / "one.json").read_text(encoding="utf-8")
     (partly / "records" / "A" / "one again.json").write_text(text, encoding="utf-8")

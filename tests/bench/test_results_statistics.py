@@ -41,7 +41,7 @@ def test_the_signed_rank_test_of_text_books(tmp_path: Path) -> None:
     assert signed_rank(np.array(MAIZE), 0.95)[0] == pytest.approx(0.041259765625, abs=1e-12)
 
 
-@pytest.mark.parametrize("n_tracks", [6, 8, 11])
+@pytest.mark.parametrize("n_tracks", [6, 8, 13])
 def test_ties_and_zeros_are_enumerated(n_tracks: int) -> None:
     rng = np.random.default_rng(n_tracks)
     differences = rng.integers(-3, 5, n_tracks + 3).astype(float)
@@ -130,6 +130,14 @@ def test_the_interval_holds_as_often_as_it_says(statistic: str) -> None:
     assert 170 <= sum(low <= 1.0 <= high for low, high in ends) <= 192
 
 
+@pytest.mark.parametrize("statistic", ["median", "mean"])
+def test_differences_that_are_nearly_all_equal_warn_of_nothing(tmp_path: Path, statistic: str) -> None:
+    results = results_of(tmp_path, A=[1.0] * 8 + [1.0 + 1e-15], B=[0.0] * 9)
+    found = compare(results, "A", "B", statistic=statistic, **SDR)
+    assert math.isnan(found.low) == ("no interval" in found.reason)
+    assert not found.low > found.high
+
+
 def test_seeds_and_global_state(tmp_path: Path) -> None:
     results = results_of(tmp_path, A=list(np.random.default_rng(0).normal(size=12)), B=[0.0] * 12)
     state = np.random.get_state()[1].copy()  # noqa: NPY002
@@ -180,7 +188,7 @@ def test_all_against_one(tmp_path: Path) -> None:
         "IRM": base + 9,
     }
     plain: dict[str, list[float | None]] = {name: list(found) for name, found in values.items()}
-    plain["A"][0] = None
+    plain["B"][0] = None
     found = compare_all(results_of(tmp_path, **plain), **SDR)
     assert [one.method for one in found] == ["A", "B"]  # no oracle among them
     assert {one.tracks for one in found} == {11}  # of all alike, those that all have

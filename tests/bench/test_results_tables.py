@@ -35,14 +35,14 @@ def test_markdown(whole: BenchmarkResults) -> None:
         "| B | **2.00** | **3.00** | 3 |\n"
         "| IRM (oracle) | 10.00 | 11.00 | 3 |\n"
         "\n"
-        "by hand\\: median over 3 tracks; in dB; bold\\: the best, oracles apart\n"
+        "by hand\\: median over 3 tracks; in dB; bold\\: the best, bounds apart\n"
     )
     assert "| A | 2.000 | 3 |\n| B | **2.004** | 3 |\n" in table(whole, sources="voice").to_markdown(digits=3)
 
 
 def test_latex(whole: BenchmarkResults) -> None:
     assert table(whole, sources=["band"], over="mean").to_latex(digits=1) == (
-        "% by hand: mean over 3 tracks; in dB; bold: the best, oracles apart\n"
+        "% by hand: mean over 3 tracks; in dB; bold: the best, bounds apart\n"
         "\\begin{tabular}{lrr}\n"
         "\\hline\n"
         "method & band SDR & tracks \\\\\n"
@@ -78,11 +78,11 @@ def test_html_and_text(whole: BenchmarkResults) -> None:
 
 
 def test_gain_is_paired(tmp_path: Path) -> None:
-    values = {"mixture": [0.0, 10.0, 20.0], "A": [5.0, 11.0, None]}
+    values = {"mixture": [0.0, 10.0, 20.0, None], "A": [5.0, 11.0, None, 99.0]}
     made = table(BenchmarkResults.load(of_values(tmp_path, values)), gain=True, sources="voice")
     gains = {row["method"]: (row["score"], row["tracks"]) for row in made.records()}
     assert gains == {"mixture": (0.0, 3), "A": (3.0, 2)}  # of the two tracks that both have
-    assert "gain over the mixture, median over 3 tracks" in made.caption
+    assert "gain over the mixture, median over 4 tracks" in made.caption
 
 
 def test_gain_needs_the_mixture(tmp_path: Path) -> None:
@@ -117,6 +117,14 @@ def test_gaps_are_counted_and_not_bold(tmp_path: Path) -> None:
     assert [row["tracks"] for row in common.records()] == [1, 1, 1, 0]
     assert "the 1 of 3 tracks that all methods with scores have" in common.caption
     assert "| B | **99.00** |" in common.to_markdown()
+
+
+def test_bounds_are_never_bold(tmp_path: Path) -> None:
+    values = {"mixture": [9.0], "A": [1.0], "IRM": [10.0]}
+    made = table(BenchmarkResults.load(of_values(tmp_path, values)), sources="voice").to_markdown()
+    assert "| mixture | 9.00 |" in made
+    assert "| A | **1.00** |" in made
+    assert "| IRM (oracle) | 10.00 |" in made
 
 
 def test_infinite_scores(tmp_path: Path) -> None:
