@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -43,6 +44,43 @@ def test_kernels_see_nan_and_infinity():
     out = np.zeros(4)
     classify(np.array([0.0, np.nan, np.inf, -np.inf]), out)
     assert out.tolist() == [0, 1, 2, 2]
+
+
+def test_kernels_are_made_of_functions_that_are_compiled_into_them():
+    pytest.importorskip("numba")
+    from numba.core.dispatcher import Dispatcher
+
+    seen = 0
+    for package in ("cpu", "simd"):
+        for file in (ROOT / "dspsep" / "kernels" / package).glob("*.py"):
+            module = importlib.import_module(f"dspsep.kernels.{package}.{file.stem}")
+            for name, caller in vars(module).items():
+                if not isinstance(caller, Dispatcher) or caller.py_func.__module__ != module.__name__:
+                    continue
+                for called in (
+                    caller.py_func.__globals__.get(word) for word in caller.py_func.__code__.co_names
+                ):
+                    if isinstance(called, Dispatcher):
+                        assert called.targetoptions.get("forceinline"), f"{name} calls {called.__name__}"
+                        seen += 1
+    assert seen > 50
+
+
+def test_who_compiles_and_who_loads_give_the_same_bytes(tmp_path):
+    pytest.importorskip("numba")
+    code = """
+        import numpy as np
+        from dspsep.kernels import kernels_for
+        for seed in range(4):
+            random = np.random.default_rng(seed).random
+            V, W, H = (random(shape, np.float32) for shape in ((64, 513), (8, 513), (64, 8)))
+            for beta in (1.0, 0.0):
+                print(kernels_for(V).activation_terms(V, W, H, 1e-6, beta)[0].tobytes().hex())
+    """
+    first, second = (python(code, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
+    assert list(tmp_path.rglob("*.nbc")), first.stderr
+    assert first.stdout, first.stderr
+    assert first.stdout == second.stdout
 
 
 def test_kernels_release_the_gil_and_are_cached():

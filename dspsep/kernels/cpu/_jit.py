@@ -50,8 +50,14 @@ def kernel(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """Compile `function` as a part of the kernels that call it; it is not called from outside."""
-    return cast("F", numba.njit(nogil=True, error_model="numpy", fastmath=_NAN_SAFE_FLAGS)(function))
+    """Compile `function` as a part of the kernels that call it; it is not called from outside.
+
+    As a part of them always, and never as a function of its own: of that, the process that compiles would
+    run the copy that it compiled first, and those that load the kernel the copy that is in it. LLVM may have
+    ordered the sums of the two differently, and the same seed would give other bytes.
+    """
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _NAN_SAFE_FLAGS}
+    return cast("F", numba.njit(forceinline=True, **options)(function))
 
 
 def native(signature: Any) -> Callable[[F], Any]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from dspsep import _parallel
 from dspsep._typing import Array
-from dspsep.kernels.cpu._jit import kernel, readonly
+from dspsep.kernels.cpu._jit import inlined, kernel, readonly
 
 __all__ = ["soft_mask"]
 
@@ -44,6 +44,14 @@ def soft_mask(values: Array, rival: Array, margin: float, power: float, tie: flo
 def _soft_mask(
     values: Array, rival: Array, margin: float, power: float, tie: float, smallest: float, mask: Array
 ) -> None:
+    soft_mask_of_any_power(values, rival, margin, power, tie, smallest, mask)
+
+
+@inlined
+def soft_mask_of_any_power(
+    values: Array, rival: Array, margin: float, power: float, tie: float, smallest: float, mask: Array
+) -> None:
+    """Write the mask: what `_soft_mask` is made of, and kernels that have the spectra in tiles."""
     for i in range(values.size):
         own, other = values[i], rival[i] * margin
         # Divided by the larger of the two first, so that no power of them can overflow or vanish.

@@ -19,7 +19,7 @@ import numpy as np
 
 from dspsep import _parallel
 from dspsep._typing import Array
-from dspsep.kernels.cpu._jit import kernel, readonly
+from dspsep.kernels.cpu._jit import inlined, kernel, readonly
 
 __all__ = ["median_over_frequency", "median_over_time"]
 
@@ -104,14 +104,14 @@ def _tile_over_frequency(
                 target[row] = out[row, lane]
 
 
-@kernel
+@inlined
 def _mirror(position: int, n: int) -> int:
     """Return the index that `position` falls on when the edges are mirrored, the edge repeated."""
     folded = position % (2 * n)
     return folded if folded < n else 2 * n - 1 - folded
 
 
-@kernel
+@inlined
 def _sort_into(window: Array, padded: Array, length: int) -> None:
     """Write the first `length` rows of `padded`, each lane sorted, between rows of infinities."""
     window[:] = np.inf
@@ -128,7 +128,7 @@ def _sort_into(window: Array, padded: Array, length: int) -> None:
                 window[rank, lane] = low if low > smaller else smaller
 
 
-@kernel
+@inlined
 def _slide(padded: Array, length: int, out: Array) -> None:
     """Write the medians of `length` consecutive rows of `padded`, lane by lane, to `out`."""
     # Allocated here, where the compiler sees that the two do not overlap.

@@ -23,7 +23,7 @@ import numpy as np
 
 from dspsep._typing import Array
 from dspsep.kernels.cpu._jit import inlined, kernel, readonly
-from dspsep.kernels.cpu.masks import _soft_mask
+from dspsep.kernels.cpu.masks import soft_mask_of_any_power
 from dspsep.kernels.simd._fft import (
     complex_fft,
     has_fft,
@@ -333,7 +333,7 @@ def _mask(plan: Plan, values: Array, rival: Array, margin: float, mask: Array) -
             share = own * own / (own * own + other * other)
             store(mask, i, where_less(maximum(own, other), smallest, tie, share))
     else:
-        _soft_mask(values, rival, margin, plan.power, plan.tie, plan.smallest, mask)
+        soft_mask_of_any_power(values, rival, margin, plan.power, plan.tie, plan.smallest, mask)
 
 
 @inlined
