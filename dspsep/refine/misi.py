@@ -252,8 +252,16 @@ class MISI(Refiner):
         parts, phases = [], []
         for estimate in given:
             Y = self.stft._forward(estimate, X.sample_rate, X.mono).values
-            parts.append(xp.abs(Y) if self.power == 1 else xp.abs(Y) ** self.power)
+            parts.append(xp.abs(Y))
             phases.append(phasors(Y))
+        if self.power != 1:
+            # Shares of the largest, which no power takes to where numbers end.
+            largest = parts[0]
+            for part in parts[1:]:
+                largest = xp.maximum(largest, part)
+            largest = xp.where(largest == 0, xp.ones_like(largest), largest)
+            parts = [(part / largest) ** self.power for part in parts]
+            del largest
         total = sum(parts[1:], start=parts[0])
         # Shares first: they are at most one, where magnitude over total could overflow.
         total = xp.where(total == 0, xp.ones_like(total), total)
