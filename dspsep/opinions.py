@@ -17,7 +17,7 @@ Heskes (1997) has the same pool, and its error as the mean error of the members 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from dspsep import _backend, _checks
 from dspsep._typing import Array
@@ -90,7 +90,7 @@ def log_opinion_pool(masks: Sequence[Array], weights: Sequence[float] | None = N
 
 def checked_weights(weights: object, n_members: int) -> tuple[float, ...]:
     """Return weights as plain numbers, of which one is above zero."""
-    if isinstance(weights, str) or not isinstance(weights, Iterable):
+    if isinstance(weights, (str, Mapping, Set)) or not isinstance(weights, Iterable):  # no order, no weights
         raise InputError("weights", "a number for each member", repr(weights)[:60])
     numbers = tuple(
         _checks.number(f"weights[{place}]", weight, minimum=0, maximum=_checks.MAX_MARGIN)

@@ -217,6 +217,8 @@ def test_late_names_are_compared_when_they_are_there():
         (lambda: Ensemble([A, B], weights=[1, -1]), r"weights\[1\] must be a number of at least 0"),
         (lambda: Ensemble([A, B], weights=[0, 0]), "weights must be above zero for at least one member"),
         (lambda: Ensemble([A, B], weights="ab"), "weights must be a number for each member"),
+        (lambda: Ensemble([A, B], weights={1: 2, 2: 1}), "weights must be a number for each member"),
+        (lambda: Ensemble([A, B], weights={1, 2}), "weights must be a number for each member"),
         (lambda: Ensemble([A, B], weights=3), "weights must be a number for each member"),
         (lambda: Ensemble([A, B], method="median"), "method must be one of 'mean', 'log-opinion'"),
         (lambda: Ensemble([A, B], stft=512), "stft must be an STFT"),
