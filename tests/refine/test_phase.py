@@ -209,6 +209,8 @@ def test_griffin_lim_odds_and_ends():
         ({"seed": -1}, "seed"),
         ({"start": np.ones((33, 9))}, "start"),
         ({"start": np.ones((33, 8)) + 0j}, "start"),
+        ({"start": np.full((33, 9), np.nan) + 0j}, "start"),
+        ({"start": np.full((33, 9), complex(0, np.inf))}, "start"),
     ],
 )
 def test_griffin_lim_refuses(change, name):
@@ -263,6 +265,16 @@ def test_functions_of_spectra_refuse(function):
         function(X.values, good)
     with pytest.raises(InputError):
         function(X, good, n_iter=-1)
+    with pytest.raises(InputError, match=r"^start must be finite"):
+        misi(X, good, start=good * np.nan + 0j)
+
+
+def test_misi_of_magnitudes_far_above_the_mixture():
+    X = SMALL.forward(noise(200).astype(np.float32), 8000)
+    s, loss = misi(X, np.full((2, *X.values.shape), 1e30), n_iter=3)
+    assert np.isfinite(s).all()
+    assert np.isfinite(loss).all()
+    np.testing.assert_allclose(s.sum(axis=0)[0], noise(200), atol=1e-5 * np.abs(s).max())
 
 
 @pytest.mark.parametrize("function", [misi, consistent_wiener])
