@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -216,3 +217,9 @@ def test_errors_name_what_is_wrong(given, said):
     with pytest.raises(InputError) as caught:
         chosen(None, [], given)
     assert said in str(caught.value)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="a file without an end")
+def test_a_file_that_does_not_end_is_no_wait():
+    with pytest.raises(InputError, match=r"^--pipeline must be a file of at most 10000000 characters"):
+        chosen(None, [], "/dev/zero")
