@@ -73,8 +73,8 @@ class Ensemble(Printed, Separator):
 
     Cost: that of all members, one after the other, and for the pool one transform for each member and
     source, and one back for each source but the last. Memory beside what a member needs, measured: for the
-    mean the sources three times, results included; for the pool twice, and two real spectrograms for each
-    source and three more.
+    mean the sources three times, results included, and one source more where weights differ; for the pool
+    twice, and two real spectrograms for each source and three more.
 
     References
     ----------
@@ -115,7 +115,7 @@ class Ensemble(Printed, Separator):
 
     @property
     def source_names(self) -> tuple[str, ...] | None:
-        """The names that the members share, as the first has them; a ``residual`` comes last."""
+        """The names that the members share, as the first has them; last a ``residual`` that it has not."""
         named = [member.source_names for member in self.members]
         return None if None in named else self._common(named)
 

@@ -1,7 +1,8 @@
 """Separators as they are typed: ``HPSS(margin=2) >> {percussive: NMF(n_components=3)}``.
 
-What `repr` prints is read, too. The text is parsed, and never run: it may hold numbers, strings, lists,
-mappings, arrows, and calls of classes that dspsep knows by name. Everything else is refused.
+What `repr` prints is read, too, unless there are arrays in it. The text is parsed, and never run: it may hold
+numbers, strings, lists, mappings, arrows, and calls of classes that dspsep knows by name. Everything else is
+refused.
 """
 
 from __future__ import annotations
@@ -172,7 +173,7 @@ def _class(word: str) -> Any | None:
 
 def _deepest(tree: ast.expr) -> int:
     """Return how many brackets are open at most; arrows, of which a list of steps is made, are none."""
-    deepest, left = 0, [(tree, 0)]
+    deepest, left = 0, list[tuple[ast.AST, int]]([(tree, 0)])
     while left:
         node, depth = left.pop()
         depth += isinstance(node, _BRACKETS)

@@ -59,7 +59,7 @@ def consistent_wiener(
         The sources. They sum to the mixture but for rounding.
     loss : tuple of float
         The objective of the Notes at the start, which is the Wiener filter, and after each step, summed over
-        channels. Never rises but for rounding.
+        channels; variances in units of the mean of what they sum to. Never rises but for rounding.
 
     Raises
     ------
