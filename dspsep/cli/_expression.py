@@ -173,14 +173,13 @@ def _class(word: str) -> Any | None:
 
 def _deepest(tree: ast.expr) -> int:
     """Return how many brackets are open at most; arrows, of which a list of steps is made, are none."""
-    deepest, left = 0, list[tuple[ast.AST, int]]([(tree, 0)])
+    deepest = 0
+    left: list[tuple[ast.AST, int]] = [(tree, 0)]
     while left:
         node, depth = left.pop()
         depth += isinstance(node, _BRACKETS)
         deepest = max(deepest, depth)
-        left += [
-            (child, depth) for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr_context)
-        ]
+        left += [(child, depth) for child in ast.iter_child_nodes(node)]
     return deepest
 
 
