@@ -61,7 +61,7 @@ def choice(name: str, value: object, options: Collection[str]) -> str:
     """Return `value` if it is one of the strings in `options`."""
     if not isinstance(value, str) or value not in options:
         listed = ", ".join(repr(option) for option in options)
-        raise InputError(name, f"one of {listed}", repr(value))
+        raise InputError(name, f"one of {listed}", _brief(value))
     return value
 
 

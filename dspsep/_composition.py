@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from dspsep._settings import Settings
 from dspsep.errors import InputError
 from dspsep.progress import Callback, Progress
 from dspsep.separator import Refiner, Separator
@@ -12,7 +13,7 @@ from dspsep.sources import Sources
 from dspsep.staged import StagedStream
 from dspsep.streaming import LocalStream, Stream
 
-__all__ = ["channels_of", "models_of", "prefixed", "sooner"]
+__all__ = ["Printed", "channels_of", "models_of", "prefixed", "sooner", "who_needs_all"]
 
 
 def models_of(sources: Sources) -> Mapping[str, Any]:
@@ -65,3 +66,25 @@ def sooner(separator: Separator, staged: StagedStream, sample_rate: float, n_cha
         return staged
     whole = LocalStream(separator, reach, sample_rate, n_channels)
     return staged if staged.latency_samples <= whole.latency_samples else whole
+
+
+def who_needs_all(whole: Settings, parts: Mapping[str, Separator | Refiner], sample_rate: float) -> str:
+    """Return the first part that cannot be fed in blocks, and its place: ``NMF in step 2``."""
+    for place, part in parts.items():
+        if not part.streams(sample_rate):
+            return f"{part._whole(sample_rate)} in {place}"
+    return f"{type(whole).__name__}, whose sources only the data name"
+
+
+class Printed:
+    """What prints, also in notebooks, as the list of its parts."""
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> list[str]:
+        raise NotImplementedError
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        # What a notebook shows of a value that is not printed.
+        printer.text(f"{type(self).__name__}(...)" if cycle else str(self))

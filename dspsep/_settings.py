@@ -56,6 +56,10 @@ class Settings:
             raise InputError("text", f"the JSON of a {cls.__name__}", f"that of a {type(value).__name__}")
         return value
 
+    def _whole(self, sample_rate: float) -> str:
+        """Return what it is, of the parts of this, that needs the whole mixture: for an error."""
+        return type(self).__name__
+
     def _lines(self) -> list[str]:
         """Return what this is, line by line: its name and the settings that are not the default."""
         if not dataclasses.is_dataclass(self):

@@ -16,7 +16,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, final
 
 from dspsep import _audio, _backend, _checks
-from dspsep._composition import channels_of, models_of, prefixed, sooner
+from dspsep._composition import Printed, channels_of, models_of, prefixed, sooner, who_needs_all
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.opinions import checked_weights, energy_of, normalised, shares_of, with_opinion
@@ -34,7 +34,7 @@ _RESIDUAL = "residual"
 
 @final
 @dataclass(frozen=True, repr=False)
-class Ensemble(Separator):
+class Ensemble(Printed, Separator):
     """Several separators of the same sources, whose estimates are combined: itself a separator.
 
     Parameters
@@ -73,8 +73,8 @@ class Ensemble(Separator):
 
     Cost: that of all members, one after the other, and for the pool one transform for each member and
     source, and one back for each source but the last. Memory beside what a member needs, measured: for the
-    mean the sources three times, results included; for the pool twice, and two real spectrograms for each
-    source and three more.
+    mean the sources three times, results included, and one source more where weights differ; for the pool
+    twice, and two real spectrograms for each source and three more.
 
     References
     ----------
@@ -115,7 +115,7 @@ class Ensemble(Separator):
 
     @property
     def source_names(self) -> tuple[str, ...] | None:
-        """The names that the members share, as the first has them; a ``residual`` comes last."""
+        """The names that the members share, as the first has them; last a ``residual`` that it has not."""
         named = [member.source_names for member in self.members]
         return None if None in named else self._common(named)
 
@@ -243,6 +243,10 @@ class Ensemble(Separator):
         staged = StagedStream(members, [self._pooling(members, names, rate, n_there)], n_channels)
         return sooner(self, staged, rate, n_channels)
 
+    def _whole(self, sample_rate: float) -> str:
+        members = {f"member {place}": member for place, member in enumerate(self.members, start=1)}
+        return who_needs_all(self, members, sample_rate)
+
     def _pooling(
         self, members: SideBySide, names: tuple[str, ...], rate: float, n_channels: int
     ) -> RefinerStream:
@@ -303,9 +307,6 @@ class Ensemble(Separator):
         settings += [f"method={self.method!r}", f"stft={self.stft!r}"]
         return f"Ensemble({', '.join(settings)})"
 
-    def __str__(self) -> str:
-        return "\n".join(self._lines())
-
     def _lines(self) -> list[str]:
         lines = [f"Ensemble: {self.method}"]
         for weight, member in zip(shares_of(self.weights, len(self.members)), self.members, strict=True):
@@ -313,10 +314,6 @@ class Ensemble(Separator):
             share = f"  {weight:.2g} of "
             lines += [share + first, *(" " * len(share) + line for line in more)]
         return lines
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        # What a notebook shows of a value that is not printed.
-        printer.text("Ensemble(...)" if cycle else str(self))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ Heskes (1997) has the same pool, and its error as the mean error of the members 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from dspsep import _backend, _checks
 from dspsep._typing import Array
@@ -49,7 +49,8 @@ def log_opinion_pool(masks: Sequence[Array], weights: Sequence[float] | None = N
     Raises
     ------
     InputError
-        If there are no masks, their shapes differ, or there is not one weight for each.
+        If there are no masks, their shapes differ, one holds what is negative or not finite, or there is not
+        one weight for each.
 
     See Also
     --------
@@ -73,12 +74,14 @@ def log_opinion_pool(masks: Sequence[Array], weights: Sequence[float] | None = N
     >>> log_opinion_pool([np.array([0.99, 0.01]), np.array([0.51, 0.49])]).round(2)
     array([0.91, 0.09])
     """
-    given = [_backend.real_floating(f"masks[{position}]", mask) for position, mask in enumerate(masks)]
+    if not isinstance(masks, Iterable):
+        raise InputError("masks", "a sequence of arrays, one of each member", type(masks).__name__)
+    given = [_checked_mask(f"masks[{position}]", mask) for position, mask in enumerate(masks)]
     if not given:
         raise InputError("masks", "of at least one member", "none")
     shape = tuple(given[0].shape)
     for position, mask in enumerate(given):
-        if not shape or tuple(mask.shape) != shape:
+        if not shape or not shape[0] or tuple(mask.shape) != shape:
             requirement = "of shape (n_sources, ...), as all others"
             raise InputError(f"masks[{position}]", requirement, f"shape {tuple(mask.shape)}")
     xp = _backend.namespace(*given)
@@ -88,9 +91,21 @@ def log_opinion_pool(masks: Sequence[Array], weights: Sequence[float] | None = N
     return xp.stack(list(normalised(logs)))  # type: ignore[no-any-return]
 
 
+def _checked_mask(name: str, mask: object) -> Array:
+    """Return a mask whose sum over the sources is a number, if it is finite and not negative."""
+    array = _backend.real_floating(name, mask)
+    xp = _backend.namespace(array)
+    # One trip from the device for both ends; not a number fails both comparisons.
+    low, high = _backend.to_host(xp.stack((xp.min(array), xp.max(array)))) if array.size else (0.0, 0.0)
+    if not (low >= 0 and high <= float(xp.finfo(array.dtype).max)):
+        raise InputError(name, "finite and not negative", f"values from {low:g} to {high:g}")
+    # Only ratios count.
+    return array / float(high) if high > 1 else array
+
+
 def checked_weights(weights: object, n_members: int) -> tuple[float, ...]:
     """Return weights as plain numbers, of which one is above zero."""
-    if isinstance(weights, str) or not isinstance(weights, Iterable):
+    if isinstance(weights, (str, Mapping, Set)) or not isinstance(weights, Iterable):  # no order, no weights
         raise InputError("weights", "a number for each member", repr(weights)[:60])
     numbers = tuple(
         _checks.number(f"weights[{place}]", weight, minimum=0, maximum=_checks.MAX_MARGIN)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, cast, final
 
 from dspsep import _audio, _checks
-from dspsep._composition import channels_of, models_of, prefixed, sooner
+from dspsep._composition import Printed, channels_of, models_of, prefixed, sooner, who_needs_all
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.progress import Callback
@@ -115,6 +115,9 @@ class Split(Refiner):
         streams = {name: separator.stream(sample_rate, n_channels) for name, separator in self.separators}
         return SplitStream(after, streams)
 
+    def _whole(self, sample_rate: float) -> str:
+        return who_needs_all(self, {repr(name): part for name, part in self.separators}, sample_rate)
+
     def refine(self, mixture: Array, sources: Sources, *, callback: Callback | None = None) -> Sources:
         """Return the sources with some of them split.
 
@@ -164,7 +167,7 @@ class Split(Refiner):
 
 @final
 @dataclass(frozen=True, init=False, repr=False)
-class Pipeline(Separator):
+class Pipeline(Printed, Separator):
     """Separators and refiners, one after the other: itself a separator.
 
     Also written ``a >> {"percussive": b} >> Regroup(…)``.
@@ -359,6 +362,10 @@ class Pipeline(Separator):
             names = stages[-1].source_names
         return sooner(self, StagedStream(first, stages, n_channels), rate, n_channels)
 
+    def _whole(self, sample_rate: float) -> str:
+        steps = {f"step {place}": step for place, step in enumerate(self.steps, start=1)}
+        return who_needs_all(self, steps, sample_rate)
+
     def __repr__(self) -> str:
         steps = [
             repr(dict(step.separators)) if isinstance(step, Split) else repr(step) for step in self.steps
@@ -366,9 +373,6 @@ class Pipeline(Separator):
         if len(steps) == 1 or isinstance(self.steps[0], Pipeline):  # arrows would make another pipeline of it
             return f"Pipeline([{', '.join(steps)}])"
         return " >> ".join(steps)
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines())
 
     def _lines(self) -> list[str]:
         lines = ["Pipeline"]
@@ -378,10 +382,6 @@ class Pipeline(Separator):
             lines += [number + first, *(" " * len(number) + line for line in more)]
         names = self.source_names
         return [*lines, f"  gives {'what the data decide' if names is None else ', '.join(names)}"]
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        # What a notebook shows of a value that is not printed.
-        printer.text("Pipeline(...)" if cycle else str(self))
 
 
 def _step(step: object, position: int) -> Separator | Refiner:

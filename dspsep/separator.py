@@ -26,6 +26,8 @@ from dspsep.streaming import LocalStream, Reach, Stream
 
 __all__ = ["Refiner", "Separator", "SpectralSeparator", "from_json"]
 
+_BOUNDED = "one whose sources depend on a bounded part of the mixture, to work in blocks"
+
 
 class Separator(Settings, ABC):
     """Base class of everything that takes a mixture apart.
@@ -123,12 +125,7 @@ class Separator(Settings, ABC):
         rate = _checks.sample_rate(sample_rate)
         reach = self.reach(rate)
         if reach is None or self.source_names is None:
-            raise InputError(
-                "separator",
-                "one whose sources depend on a bounded part of the mixture, to work in blocks",
-                f"{type(self).__name__}",
-                "Use separate() on the whole mixture.",
-            )
+            raise InputError("separator", _BOUNDED, self._whole(rate), "Use separate() on the whole mixture.")
         return LocalStream(self, reach, rate, n_channels)
 
     def __rshift__(self, step: Separator | Refiner | Mapping[str, Separator]) -> Separator:
@@ -204,8 +201,7 @@ class Refiner(Settings, ABC):
         """
         reach, after = self.reach(sample_rate), self.names_after(names)
         if reach is None or after is None:
-            requirement = "one whose sources depend on a bounded part of the mixture, to work in blocks"
-            raise InputError("step", requirement, type(self).__name__)
+            raise InputError("step", _BOUNDED, self._whole(sample_rate))
         return LocalRefinerStream(self, names, after, reach, sample_rate, n_channels)
 
     @abstractmethod

@@ -48,9 +48,9 @@ for name in truth:
 start, stop = (round(second * scene.sample_rate) for second in (4, 6))
 figure, axes = plt.subplots(3, 2, figsize=(9, 7), layout="constrained")
 for row, name in zip(axes, truth, strict=True):
-    for ax, audio in zip(row, (truth[name], sources[name]), strict=True):
+    for ax, what, audio in zip(row, ("true", "estimate"), (truth[name], sources[name]), strict=True):
         plot_spectrogram(audio[:, start:stop], scene.sample_rate, ax=ax, reference=scene.mixture)
-        ax.set_title(name)
+        ax.set_title(f"{name}, {what}")
         ax.label_outer()
 plt.show()
 

@@ -106,6 +106,7 @@ def test_the_pool_has_known_answers():
     np.testing.assert_allclose(twice, log_opinion_pool([certain, doubtful], [0.1, 0.2]), rtol=1e-12)
     np.testing.assert_allclose(log_opinion_pool([doubtful], [3]), doubtful, rtol=1e-5)
     np.testing.assert_allclose(log_opinion_pool([certain, doubtful], [0, 3]), doubtful, rtol=1e-5)
+    np.testing.assert_allclose(log_opinion_pool([np.array([1.2e308, 0.6e308])]), [2 / 3, 1 / 3], rtol=1e-5)
     # Who says nothing does not count; those who exclude one another leave both possible.
     np.testing.assert_allclose(log_opinion_pool([np.zeros(2), doubtful], [1, 0]), [0.5, 0.5])
     np.testing.assert_allclose(log_opinion_pool([np.array([1.0, 0]), np.array([0, 1.0])]), [0.5, 0.5])
@@ -217,6 +218,8 @@ def test_late_names_are_compared_when_they_are_there():
         (lambda: Ensemble([A, B], weights=[1, -1]), r"weights\[1\] must be a number of at least 0"),
         (lambda: Ensemble([A, B], weights=[0, 0]), "weights must be above zero for at least one member"),
         (lambda: Ensemble([A, B], weights="ab"), "weights must be a number for each member"),
+        (lambda: Ensemble([A, B], weights={1: 2, 2: 1}), "weights must be a number for each member"),
+        (lambda: Ensemble([A, B], weights={1, 2}), "weights must be a number for each member"),
         (lambda: Ensemble([A, B], weights=3), "weights must be a number for each member"),
         (lambda: Ensemble([A, B], method="median"), "method must be one of 'mean', 'log-opinion'"),
         (lambda: Ensemble([A, B], stft=512), "stft must be an STFT"),
@@ -229,6 +232,11 @@ def test_late_names_are_compared_when_they_are_there():
         (lambda: Ensemble([A, B >> {"harmonic": A}]), "member 2, Pipeline, must be of the sources"),
         (lambda: log_opinion_pool([]), "masks must be of at least one member"),
         (lambda: log_opinion_pool([np.ones(2), np.ones(3)]), r"masks\[1\] must be of shape"),
+        (lambda: log_opinion_pool(None), "masks must be a sequence of arrays"),
+        (lambda: log_opinion_pool([np.ones((0, 3))]), r"masks\[0\] must be of shape"),
+        (lambda: log_opinion_pool([np.ones(2), -np.ones(2)]), r"masks\[1\] must be finite and not negative"),
+        (lambda: log_opinion_pool([np.array([1, np.nan])]), r"masks\[0\] must be finite and not negative"),
+        (lambda: log_opinion_pool([np.array([1, np.inf])]), r"masks\[0\] must be finite and not negative"),
         (lambda: log_opinion_pool([np.ones(2)], [1, 2]), "weights must be one for each of the 1 members"),
     ],
 )

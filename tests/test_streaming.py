@@ -9,7 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dspsep import HPSS, STFT, InputError, Pipeline, Reach, Regroup, Separator, Sources, Split, Stream
+from dspsep import (
+    HPSS,
+    MISI,
+    STFT,
+    Ensemble,
+    InputError,
+    Pipeline,
+    Reach,
+    Regroup,
+    Separator,
+    Sources,
+    Split,
+    Stream,
+)
 from dspsep.streaming import LocalStream
 from tests.toys import Good
 
@@ -284,20 +297,27 @@ def test_hpss_looks_no_further_than_it_says(seconds):
 
 @pytest.mark.core
 @pytest.mark.parametrize(
-    "separator",
+    ("separator", "which"),
     [
-        Good(),
-        Good() >> {"rest": HPSS()},
-        HPSS() >> {"percussive": Good()},
-        NamesUnknown(),
+        (Good(), "Good"),
+        (Good() >> {"rest": HPSS()}, "Good in step 1"),
+        (HPSS() >> {"percussive": Good()}, "Good in 'percussive' in step 2"),
+        (HPSS() >> Regroup(a=["harmonic"]) >> MISI(), "MISI in step 3"),
+        (Ensemble([HPSS(), HPSS() >> MISI()]), "MISI in step 2 in member 2"),
+        (
+            HPSS() >> {"harmonic": HPSS(), "percussive": HPSS() >> MISI()},
+            "MISI in step 2 in 'percussive' in step 2",
+        ),
+        (NamesUnknown(), "NamesUnknown"),
+        (NamesUnknown() >> {"a": HPSS()}, "NamesUnknown in step 1"),
     ],
 )
-def test_what_needs_the_whole_does_not_stream(separator):
+def test_what_needs_the_whole_does_not_stream(separator, which):
     with pytest.raises(InputError) as caught:
         separator.stream(44100, 2)
     assert str(caught.value) == (
         "separator must be one whose sources depend on a bounded part of the mixture, to work in blocks;"
-        f" got {type(separator).__name__}. Use separate() on the whole mixture."
+        f" got {which}. Use separate() on the whole mixture."
     )
 
 

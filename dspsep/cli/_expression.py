@@ -1,13 +1,15 @@
 """Separators as they are typed: ``HPSS(margin=2) >> {percussive: NMF(n_components=3)}``.
 
-What `repr` prints is read, too. The text is parsed, and never run: it may hold numbers, strings, lists,
-mappings, arrows, and calls of classes that dspsep knows by name. Everything else is refused.
+What `repr` prints is read, too, unless there are arrays in it. The text is parsed, and never run: it may hold
+numbers, strings, lists, mappings, arrows, and calls of classes that dspsep knows by name. Everything else is
+refused.
 """
 
 from __future__ import annotations
 
 import ast
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +21,9 @@ __all__ = ["read"]
 
 # A pipeline is a line or two; a text beyond this was not typed.
 _LONGEST = 100_000
+# What is nested further could be made, and not be printed or run within Python's limit of recursion.
+_DEEPEST = 64
+_BRACKETS = (ast.Call, ast.Dict, ast.List, ast.Tuple)
 _NUMBERS = {"inf": math.inf, "nan": math.nan}
 
 
@@ -41,12 +46,12 @@ def read(text: str, name: str) -> Separator:
     if len(text) > _LONGEST:
         raise InputError(name, f"of at most {_LONGEST} characters", f"{len(text)}")
     try:
-        tree = ast.parse(text.strip(), mode="eval")
-        value = _value(tree.body, name)
+        value = _value(_parsed(text.strip(), name), name)
     except InputError:
         raise
     except SyntaxError as error:
         where = f"{error.msg} at character {error.offset}" if error.offset else error.msg
+        where += f" of line {error.lineno}" if "\n" in text.strip() else ""
         raise InputError(name, _WANTED, f"{_brief(text)}: {where}", _REMEDY) from error
     except (ValueError, MemoryError, RecursionError) as error:
         reason = str(error) or "too deep"
@@ -58,6 +63,14 @@ def read(text: str, name: str) -> Separator:
 
 _WANTED = "a separator, typed as in Python"
 _REMEDY = "For example 'HPSS(margin=2) >> {percussive: NMF(n_components=3)}'."
+
+
+def _parsed(text: str, name: str) -> ast.expr:
+    # In brackets, steps may begin on lines of their own.
+    tree = ast.parse(f"({text}\n)" if "\n" in text else text, mode="eval").body
+    if _deepest(tree) > _DEEPEST:
+        raise InputError(name, f"of brackets nested at most {_DEEPEST} deep", _brief(text))
+    return tree
 
 
 def _value(node: ast.expr, name: str) -> Any:
@@ -92,10 +105,17 @@ def _mapping(node: Any, name: str) -> Any:
         raise InputError(name, "free of **", _brief(ast.unparse(node)))
     # The name of a source is a name, also where a separator is called so.
     keys = [key.id if isinstance(key, ast.Name) else _value(key, name) for key in node.keys]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise InputError(name, "without a name twice in one mapping", repr(key)[:60])
+    for key, typed in zip(keys, node.keys, strict=True):
+        if not isinstance(key, str):
+            raise InputError(name, "of mappings from names", _brief(f"{{{ast.unparse(typed)}: …}}"))
+    _check_once(keys, name, "mapping")
     return dict(zip(keys, (_value(item, name) for item in node.values), strict=True))
+
+
+def _check_once(words: list[str], name: str, where: str) -> None:
+    twice = [word for word, times in Counter(words).items() if times > 1]
+    if twice:
+        raise InputError(name, f"without a name twice in one {where}", _brief(twice[0]))
 
 
 def _word(node: Any, name: str) -> Any:
@@ -115,6 +135,7 @@ def _call(node: Any, name: str) -> Any:
         k.arg is None for k in node.keywords
     ):
         raise InputError(name, "free of * and **", _brief(ast.unparse(node)))
+    _check_once([word.arg for word in node.keywords], name, "call")
     given = [_value(argument, name) for argument in node.args]
     return _made(kind, name, node, given, {word.arg: _value(word.value, name) for word in node.keywords})
 
@@ -133,7 +154,9 @@ def _made(kind: Any, name: str, node: ast.expr, given: list[Any], settings: dict
         return kind(*given, **settings)
     except TypeError as error:
         text = _brief(ast.unparse(node))
-        raise InputError(name, f"of settings that {kind.__name__} has", f"{text}: {error}") from error
+        raise InputError(
+            name, f"of settings that {kind.__name__} has", f"{text}: {_short(str(error))}"
+        ) from error
 
 
 def _class(word: str) -> Any | None:
@@ -148,8 +171,24 @@ def _class(word: str) -> Any | None:
         return None
 
 
+def _deepest(tree: ast.expr) -> int:
+    """Return how many brackets are open at most; arrows, of which a list of steps is made, are none."""
+    deepest = 0
+    left: list[tuple[ast.AST, int]] = [(tree, 0)]
+    while left:
+        node, depth = left.pop()
+        depth += isinstance(node, _BRACKETS)
+        deepest = max(deepest, depth)
+        left += [(child, depth) for child in ast.iter_child_nodes(node)]
+    return deepest
+
+
 def _brief(text: str) -> str:
-    return repr(text if len(text) <= 80 else f"{text[:80]}…")
+    return repr(_short(text))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 _READERS: dict[type[ast.expr], Callable[[Any, str], Any]] = {

@@ -29,6 +29,9 @@ __all__ = [
 # Settings of the transform are given directly: `--param n_fft=4096`.
 _TRANSFORM = ("n_fft", "hop_length", "window")
 
+# Settings with templates in them are far shorter; what is longer may have no end.
+_LONGEST = 10_000_000
+
 
 def chosen(method: str | None, parameters: Sequence[str], pipeline: str | None) -> tuple[str, Separator]:
     """Return the separator that was asked for, and the name of the folder of what it makes."""
@@ -42,12 +45,15 @@ def chosen(method: str | None, parameters: Sequence[str], pipeline: str | None) 
         return type(separator).__name__.lower(), separator
     path = Path(pipeline)
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as stream:
+            text = stream.read(_LONGEST + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "which is not text"
         requirement = "a file with the JSON of a separator"
         remedy = "Or the separator itself: --pipeline 'HPSS(margin=2) >> {percussive: HPSS(stft=STFT(512))}'."
         raise InputError("--pipeline", requirement, f"{pipeline!r}: {reason}", remedy) from error
+    if len(text) > _LONGEST:
+        raise InputError("--pipeline", f"a file of at most {_LONGEST} characters", f"more in {pipeline!r}")
     return safe_file_name(path.stem), _described(text)
 
 

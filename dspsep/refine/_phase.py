@@ -16,6 +16,7 @@ __all__ = [
     "Report",
     "bin_weights",
     "by_channel",
+    "check_finite",
     "check_n_iter",
     "check_power",
     "check_stft",
@@ -54,6 +55,13 @@ def check_power(power: object) -> float:
     """Return the power of magnitudes that shares are of."""
     remedy = "1 compares magnitudes, 2 energies."
     return _checks.number("power", power, minimum=0, above=True, maximum=4, remedy=remedy)
+
+
+def check_finite(name: str, values: Array) -> None:
+    """Refuse numbers that are infinite, or none."""
+    xp = _backend.namespace(values)
+    if not _backend.scalar(xp.all(xp.isfinite(values))):
+        raise InputError(name, "finite", "values that are infinite, or no numbers")
 
 
 def positive(name: str, values: object) -> Array:

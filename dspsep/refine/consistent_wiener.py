@@ -59,7 +59,7 @@ def consistent_wiener(
         The sources. They sum to the mixture but for rounding.
     loss : tuple of float
         The objective of the Notes at the start, which is the Wiener filter, and after each step, summed over
-        channels. Never rises but for rounding.
+        channels; variances in units of the mean of what they sum to. Never rises but for rounding.
 
     Raises
     ------
@@ -320,10 +320,11 @@ class ConsistentWiener(Refiner):
 
     def _refine(self, X: Spectrogram, given: list[Array], report: Report) -> list[Array]:
         xp = _backend.namespace(X.values)
-        v = []
-        for estimate in given:
-            magnitude = xp.abs(self.stft._forward(estimate, X.sample_rate, X.mono).values)
-            v.append(magnitude if self.power == 1 else magnitude**self.power)
+        v = [xp.abs(self.stft._forward(estimate, X.sample_rate, X.mono).values) for estimate in given]
+        if self.power != 1:
+            # Only ratios to the mean count: none is above one, where no power takes them beyond all numbers.
+            largest = max(_backend.scalar(xp.max(magnitude)) for magnitude in v) or 1.0
+            v = [(magnitude / largest) ** self.power for magnitude in v]
         return solve(X, v, self.weight, self.n_iter, report)[0]
 
 

@@ -10,6 +10,7 @@ from dspsep.errors import InputError
 from dspsep.progress import Callback
 from dspsep.refine._phase import (
     bin_weights,
+    check_finite,
     check_n_iter,
     check_stft,
     energy,
@@ -157,6 +158,7 @@ def _fitting_start(start: Array, S: Array, mono: bool) -> Array:
     values = start[None, :, :] if mono and start.ndim == 2 else start
     if tuple(values.shape) != tuple(S.shape):
         raise InputError("start", "of the shape of the magnitudes", f"{tuple(start.shape)}")
+    check_finite("start", values)
     fitting: Array = xp.astype(values, xp.complex64 if S.dtype == xp.float32 else xp.complex128, copy=False)
     return fitting
 

@@ -13,6 +13,7 @@ from dspsep.refine._phase import (
     Report,
     bin_weights,
     by_channel,
+    check_finite,
     check_n_iter,
     check_power,
     check_stft,
@@ -112,7 +113,9 @@ def misi(
         if not xp.isdtype(start.dtype, "complex floating") or tuple(start.shape) != tuple(A.shape):
             got = f"{tuple(start.shape)} of {start.dtype}"
             raise InputError("start", f"complex, of the shape of A, {tuple(A.shape)}", got)
-    level = _backend.scalar(xp.max(xp.abs(X.values))) or 1.0
+        check_finite("start", start)
+    # Of all, since magnitudes may be far above a mixture in which sources cancel.
+    level = max(_backend.scalar(xp.max(xp.abs(X.values))), _backend.scalar(xp.max(A))) or 1.0
     magnitudes = [laid_out(A[j, ...] / level, X.values) for j in range(A.shape[0])]
     phases = None if start is None else [phasors(start[j, ...]) for j in range(A.shape[0])]
     report = reported(callback, "misi", n_iter)
@@ -252,8 +255,16 @@ class MISI(Refiner):
         parts, phases = [], []
         for estimate in given:
             Y = self.stft._forward(estimate, X.sample_rate, X.mono).values
-            parts.append(xp.abs(Y) if self.power == 1 else xp.abs(Y) ** self.power)
+            parts.append(xp.abs(Y))
             phases.append(phasors(Y))
+        if self.power != 1:
+            # Shares of the largest, which no power takes to where numbers end.
+            largest = parts[0]
+            for part in parts[1:]:
+                largest = xp.maximum(largest, part)
+            largest = xp.where(largest == 0, xp.ones_like(largest), largest)
+            parts = [(part / largest) ** self.power for part in parts]
+            del largest
         total = sum(parts[1:], start=parts[0])
         # Shares first: they are at most one, where magnitude over total could overflow.
         total = xp.where(total == 0, xp.ones_like(total), total)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import time
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +41,9 @@ READ = {
     "Ensemble([HPSS, HPSS(stft=STFT(512))], weights=[2, 1], method='log-opinion')": Ensemble(
         [HPSS(), HPSS(stft=STFT(512))], weights=[2, 1], method="log-opinion"
     ),
+    "HPSS\n    >> {percussive: HPSS(margin=2)}  # the rest of it\n    >> Regroup(a=[harmonic])\n": HPSS()
+    >> {"percussive": HPSS(margin=2)}
+    >> Regroup(a=["harmonic"]),
     "Pipeline([HPSS, {harmonic: HPSS}])": Pipeline([HPSS(), {"harmonic": HPSS()}]),
     "KAM(sources={notes: Horizontal(seconds=.1), clicks: [Vertical(bins=9)]})": KAM(
         sources={"notes": Horizontal(seconds=0.1), "clicks": [Vertical(bins=9)]}
@@ -71,6 +77,10 @@ def test_what_is_typed_is_read_and_so_is_what_prints(text):
         ("Regroup(a=[b])", "--pipeline must be a separator, typed as in Python; got a Regroup"),
         ("STFT", "got a STFT"),
         ("HPSS >> {percussive: HPSS, percussive: NMF}", "without a name twice in one mapping"),
+        ("HPSS(margin=1, margin=2)", "--pipeline must be without a name twice in one call; got 'margin'"),
+        ("HPSS >> {[a]: HPSS}", "--pipeline must be of mappings from names; got '{[a]: …}'"),
+        ("HPSS >> {{a: b}: HPSS}", "--pipeline must be of mappings from names"),
+        ("HPSS\n>> {a: HPSS\n", " of line 3"),
         ("HPSS >> {**percussive}", "--pipeline must be free of **"),
         ("HPSS(*[1])", "--pipeline must be free of * and **"),
         ("HPSS(**{margin: 2})", "--pipeline must be free of * and **"),
@@ -107,6 +117,44 @@ def test_nothing_else_is(text, said, tmp_path, monkeypatch):
         read(text, "--pipeline")
     assert said in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"HPSS(mask={'f' * 90_000})",
+        f"HPSS(mask=0x{'f' * 90_000})",
+        f"HPSS({'f' * 90_000}=1)",
+        f"{'f' * 90_000}(1)",
+        f"HPSS >> {{{'f' * 90_000}: HPSS}}",
+    ],
+)
+def test_errors_do_not_repeat_all_that_was_given(text):
+    with pytest.raises(InputError) as caught:
+        read(text, "--pipeline")
+    assert len(str(caught.value)) < 1000
+
+
+def test_many_names_are_no_wait():
+    # Each compared with each, these took seconds.
+    before = time.process_time()
+    with pytest.raises(InputError):
+        read(f"HPSS >> {{{','.join(f'k{i}:a' for i in range(12_000))}}}", "--pipeline")
+    assert time.process_time() - before < 1
+
+
+@pytest.mark.parametrize(("inner", "depth"), [("HPSS() >> {{harmonic: {}}}", 63), ("Ensemble([{}])", 31)])
+def test_what_can_be_read_can_be_used(inner, depth):
+    # Beyond, what was made could not be printed within Python's limit of recursion.
+    text = functools.reduce(lambda text, _: inner.format(text), range(depth), "HPSS()")
+    separator = read(text, "--pipeline")
+    assert dspsep.from_json(separator.to_json()) == separator
+    assert repr(separator)
+    assert str(separator)
+    for _ in range(2):
+        text = inner.format(text)
+    with pytest.raises(InputError, match=r"^--pipeline must be of brackets nested at most 64 deep"):
+        read(text, "--pipeline")
 
 
 def test_negative_and_infinite_numbers():
@@ -169,3 +217,9 @@ def test_errors_name_what_is_wrong(given, said):
     with pytest.raises(InputError) as caught:
         chosen(None, [], given)
     assert said in str(caught.value)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="a file without an end")
+def test_a_file_that_does_not_end_is_no_wait():
+    with pytest.raises(InputError, match=r"^--pipeline must be a file of at most 10000000 characters"):
+        chosen(None, [], "/dev/zero")

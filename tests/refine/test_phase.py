@@ -209,6 +209,8 @@ def test_griffin_lim_odds_and_ends():
         ({"seed": -1}, "seed"),
         ({"start": np.ones((33, 9))}, "start"),
         ({"start": np.ones((33, 8)) + 0j}, "start"),
+        ({"start": np.full((33, 9), np.nan) + 0j}, "start"),
+        ({"start": np.full((33, 9), complex(0, np.inf))}, "start"),
     ],
 )
 def test_griffin_lim_refuses(change, name):
@@ -263,6 +265,16 @@ def test_functions_of_spectra_refuse(function):
         function(X.values, good)
     with pytest.raises(InputError):
         function(X, good, n_iter=-1)
+    with pytest.raises(InputError, match=r"^start must be finite"):
+        misi(X, good, start=good * np.nan + 0j)
+
+
+def test_misi_of_magnitudes_far_above_the_mixture():
+    X = SMALL.forward(noise(200).astype(np.float32), 8000)
+    s, loss = misi(X, np.full((2, *X.values.shape), 1e30), n_iter=3)
+    assert np.isfinite(s).all()
+    assert np.isfinite(loss).all()
+    np.testing.assert_allclose(s.sum(axis=0)[0], noise(200), atol=1e-5 * np.abs(s).max())
 
 
 @pytest.mark.parametrize("function", [misi, consistent_wiener])
@@ -345,6 +357,16 @@ def test_refiners_cope(refiner):
         np.testing.assert_allclose(refined[name][1], 0.5 * silence[1], atol=1e-12)
     alone = refiner.refine(silence, Sources.from_dict({"all": silence}, 8000))
     np.testing.assert_allclose(alone["all"], silence, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [MISI, ConsistentWiener])
+def test_estimates_far_above_the_mixture_are_within_all_numbers(kind):
+    # They cancel but for a trillionth; the fourth power of that is more than single precision has.
+    mixture, loud = noise(200).astype(np.float32), 1e10 * noise(200, seed=1).astype(np.float32)
+    sources = Sources.from_dict({"one": loud, "two": -loud, "three": mixture}, 8000)
+    refined = kind(stft=STFT(64), power=4.0).refine(mixture, sources)
+    assert all(np.isfinite(source).all() for source in refined.values())
+    np.testing.assert_allclose(refined.mixture(), mixture, atol=1e-5)
 
 
 @pytest.mark.parametrize("refiner", REFINERS, ids=repr)
