@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import benchmarks.quality
 from benchmarks import results
-from benchmarks.quality import rooms, same_start, vocals
+from benchmarks.quality import baselines, rooms, same_start, vocals
 from benchmarks.quality.measuring import measure
 from benchmarks.quality.task import QualityTask, load, with_section
 from tests.cases import case_names, manifest
 
 __all__ = ["TASKS", "main"]
 
-TASKS = {task.name: task for task in (vocals.TASK, rooms.TASK, same_start.TASK)}
+TASKS = {task.name: task for task in (vocals.TASK, rooms.TASK, same_start.TASK, baselines.TASK)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,11 +28,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="measure only what is missing")
     parser.add_argument("--write", action="store_true", help="measure nothing, and write the page")
     parser.add_argument("--check", action="store_true", help="only tell whether the page is up to date")
+    parser.add_argument(
+        "--records", type=Path, default=Path("baselines"), metavar="FOLDER",
+        help="where the records of `baselines` are kept, which always resumes (default: baselines)",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     task = TASKS[options.task]
     if options.check:
         return _check(task)
-    return _write(task) if options.write else _measure(task, resume=options.resume)
+    return _write(task) if options.write else _measure(task, options.records, resume=options.resume)
 
 
 def _check(task: QualityTask) -> int:
@@ -42,10 +47,13 @@ def _check(task: QualityTask) -> int:
     return 1
 
 
-def _measure(task: QualityTask, *, resume: bool) -> int:
+def _measure(task: QualityTask, records: Path, *, resume: bool) -> int:
     if not manifest():
         print("the recordings are not here (DSPSEP_TEST_DATA names their folder)", file=sys.stderr)
         return 1
+    if task is baselines.TASK:
+        results.store(baselines.separated(records))
+        return _write(task)
     cases = [name for prefix in task.prefixes for name in case_names(prefix)]
     measure(task, cases, load(task), results.store, resume=resume)
     return _write(task)

@@ -148,7 +148,9 @@ def test_the_pages_have_what_is_kept(task, capsys, tmp_path):
     assert page.read_text(encoding="utf-8") == up_to_date.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("task", command.TASKS.values(), ids=lambda task: task.name)
+@pytest.mark.parametrize(
+    "task", [task for task in command.TASKS.values() if task.methods()], ids=lambda task: task.name
+)
 def test_all_rows_are_kept_as_far_as_they_go(task):
     assert [row.name for row in load(task).rows] == [method.name for method in task.methods()]
 
