@@ -14,6 +14,19 @@ __all__ = ["KERNELS", "scope_of"]
 #: The folder whose tests go first.
 KERNELS = "tests/kernels/"
 _CONTRACT = "tests/contract/test_contract.py::test_contract"
+#: Kernels that are made of the same functions, and separators that use the same ones.
+_TOGETHER = {
+    **dict.fromkeys(
+        ("bin_covariances", "contrast_step", "demixed_powers", "low_rank_covariances"), "demixing"
+    ),
+    **dict.fromkeys(("low_rank_terms", "pair_projection", "projection_sweep", "steering_sweep"), "demixing"),
+    "weighted_covariances": "demixing",
+    **dict.fromkeys(("activation_terms", "divergence_terms", "template_terms"), "factors"),
+    **dict.fromkeys(("fastmnmf_covariances", "fastmnmf_sweep"), "fastmnmf"),
+    **dict.fromkeys(("median_of_frames", "median_over_frequency", "median_over_time"), "medians"),
+    **dict.fromkeys(("istft", "stft"), "transforms"),
+    **dict.fromkeys(("cascaded", "iterative", "two"), "hpss"),
+}
 # Kernels have underscores in their names, and nothing else in the parameters of these tests has.
 _KERNEL = re.compile(r"(?:^|-)([a-z]+(?:_[a-z]+)+|product|stft|istft)(?=-|$)")
 
@@ -24,7 +37,8 @@ def scope_of(nodeid: str) -> str:
     parameters = parameters.removesuffix("]")
     if function.startswith(KERNELS):
         kernel = _KERNEL.search(parameters)
-        return f"{KERNELS}{kernel[1]}" if kernel else function
+        return f"{KERNELS}{_TOGETHER.get(kernel[1], kernel[1])}" if kernel else function
     if function == _CONTRACT:
-        return f"{function}[{parameters.partition('-')[0]}"
+        family = parameters.partition("-")[0]
+        return f"{function}[{_TOGETHER.get(family, family)}"
     return function
