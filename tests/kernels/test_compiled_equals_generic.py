@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -60,8 +61,9 @@ def result_of(kernels, name, arguments):
     return result[0] if isinstance(result, tuple) else result
 
 
+@lru_cache(maxsize=24)  # a few more than are asked for: making them takes longer than most kernels do
 def calls(dtype, n_channels=2, n_samples=3000, n_fft=64, hop_length=16, length=9):
-    """Return arguments for each kernel."""
+    """Return arguments for each kernel. All tests share them, as no kernel changes its inputs."""
     rng = np.random.default_rng(1)
     window = window_values("hann", n_fft).astype(dtype)
     n_frames = 1 + n_samples // hop_length
