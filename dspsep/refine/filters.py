@@ -142,10 +142,10 @@ def wiener_em(
     regularisation = checked_regularisation(regularisation)
     if tuple(y.shape[1:]) != tuple(x.shape) or 0 in y.shape:
         raise InputError("y", f"of the shape (n_sources, *{tuple(x.shape)})", f"{tuple(y.shape)}")
-    gaussian = LocalGaussian(swap(xp, x), y.shape[0], regularisation)
+    gaussian = LocalGaussian(swap(xp, x), y.shape[0], regularisation, posterior)
     for j in range(y.shape[0]):
         gaussian.learn(j, xp.astype(swap(xp, y[j, ...]), x.dtype, copy=False))
-    gaussian.iterate(n_iter - 1, posterior, callback)
+    gaussian.iterate(n_iter - 1, callback)
     return xp.permute_dims(gaussian.estimates(), (0, 1, 3, 2))  # type: ignore[no-any-return]
 
 

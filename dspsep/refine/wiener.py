@@ -95,7 +95,7 @@ class Wiener(Refiner):
     Deviations from the papers: the updates are those of music separation since Nugraha et al. (2016), without
     the prior of weights that theirs has; the noise is constant, relative to the loudest bin, where Duong et
     al. anneal it, and belongs to the sources in the end. With `posterior`, no R_j is inverted, so places may
-    be points.
+    be points; an estimate more than 130 dB above the noise is taken to be that loud.
 
     Cost: O(n_sources n_channels^2) operations a bin and step. Compiled kernels are for one and two channels,
     without `posterior`; else the same runs as array expressions. Peak memory, for four stereo sources in
@@ -188,7 +188,9 @@ class Wiener(Refiner):
         report(Progress(stage="transform"))
         spectrogram = self.stft._forward(audio.samples, sources.sample_rate, audio.mono)
         if self.n_iter:
-            refined = self._filtered(spectrogram, estimates, callback)
+            gaussian = self._learned(spectrogram, estimates)
+            gaussian.iterate(self.n_iter - 1, callback)
+            refined = self._filtered(spectrogram, gaussian, len(estimates))
         else:
             refined = self._masked(spectrogram, estimates)
         *names, last = sources
@@ -203,13 +205,11 @@ class Wiener(Refiner):
         found[last] = audio.restore(remainder if names else remainder + 0)
         return Sources(found, sources.sample_rate, sources.model, sources.provenance)
 
-    def _filtered(
-        self, spectrogram: Spectrogram, estimates: Sequence[Array], callback: Callback | None
-    ) -> Iterator[Array]:
-        """Yield the audio of the sources after the steps."""
+    def _learned(self, spectrogram: Spectrogram, estimates: Sequence[Array]) -> LocalGaussian:
+        """Return the sources as they are learned from what the steps begin with."""
         xp = _backend.namespace(spectrogram.values)
         X = swap(xp, spectrogram.values)
-        gaussian = LocalGaussian(X, len(estimates), self.regularisation)
+        gaussian = LocalGaussian(X, len(estimates), self.regularisation, self.posterior)
         masked = self.start == "softmask"
         total, gain = self._inverse_total(spectrogram, estimates) if masked else (None, 1.0)
         for j, audio in enumerate(estimates):
@@ -220,9 +220,12 @@ class Wiener(Refiner):
                     y[:, part, :] = share(xp, power, total[:, part, :], len(estimates)) * X[:, part, :]
             gaussian.learn(j, y)
             del y
-        del total
-        gaussian.iterate(self.n_iter - 1, self.posterior, callback)
-        for j in range(len(estimates)):
+        return gaussian
+
+    def _filtered(self, spectrogram: Spectrogram, gaussian: LocalGaussian, n_sources: int) -> Iterator[Array]:
+        """Yield the audio of the sources after the steps."""
+        xp = _backend.namespace(spectrogram.values)
+        for j in range(n_sources):
             y = swap(xp, gaussian.estimates(j)[0, ...])
             yield self.stft._inverse(spectrogram.with_values(y), None)
             del y
