@@ -107,6 +107,15 @@ def test_shares_by_hand():
     np.testing.assert_allclose(found, [[9.0, 3j, 2.0], [16.0, 3j, 0.0]])
 
 
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_shares_of_magnitudes_at_any_level(dtype):
+    V, x = np.array([3.0, 1.0]).reshape(2, 1, 1, 1), np.full((1, 1, 1), 10, dtype)
+    for scale in (2.0**-1070, 1e-200, 1e-42, 1e300):
+        found = alpha_wiener(V * scale, x, alpha=2)
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found.ravel(), [9, 1], rtol=1e-6)
+
+
 def test_a_step_by_hand():
     y, x = complex_noise((3, 2, 4, 6)), complex_noise((2, 4, 6), 1)
     found = wiener_em(y, x, n_iter=2, regularisation=1e-3)
@@ -367,6 +376,8 @@ def test_bad_arrays_are_refused():
     for arguments in ((y.real, x), (y, x.real), (y[:, :1], x), (y[0], x), (y, x * np.inf), (y * np.nan, x)):
         with pytest.raises(InputError):
             wiener_em(*arguments)
-    for V in (-np.abs(y), np.abs(y)[..., :3], np.abs(y) * np.inf, y):
+    for V in (-np.abs(y), np.abs(y)[..., :3], np.abs(y) * np.inf, y, np.abs(y[:0])):
         with pytest.raises(InputError):
             alpha_wiener(V, x)
+    with pytest.raises(InputError):
+        alpha_wiener(np.abs(y), x * np.nan)
