@@ -51,7 +51,8 @@ class LocalGaussian:
         real = xp.float32 if X.dtype == xp.complex64 else xp.float64
         self._v = xp.empty((n_sources, n_frames, n_freqs), dtype=real, device=X.device)
         places = (n_sources, n_freqs, n_channels, n_channels)
-        self._R = xp.empty(places, dtype=xp.complex128, device=X.device)
+        self._R = xp.zeros(places, dtype=xp.complex128, device=X.device)
+        self._weights = xp.zeros(places[:2], dtype=xp.float64, device=X.device)
 
     def learn(self, source: int, y: Array) -> None:
         """Learn a source from an estimate (n_channels, n_frames, n_freqs)."""
@@ -61,6 +62,21 @@ class LocalGaussian:
             v, R = self._brought_down(source, y)
         self._v[source, ...] = v
         self._R[source, ...] = R
+
+    def learn_frames(self, source: int, frames: slice, y: Array) -> None:
+        """Learn a source from a run of frames, no louder than the mixture; `end_frames` ends it."""
+        xp = self._xp
+        v, R = self._kernels.gaussian_model(y, self._gain)
+        weight = xp.sum(v, axis=0, dtype=xp.float64)
+        self._v[source, frames, :] = v
+        self._R[source, ...] += R * weight[:, None, None]
+        self._weights[source, ...] += weight
+
+    def end_frames(self) -> None:
+        """Make places of what was learned of all runs."""
+        xp = self._xp
+        weights = xp.where(self._weights > 0, self._weights, xp.ones_like(self._weights))
+        self._R = self._R / weights[:, :, None, None]
 
     def _brought_down(self, source: int, y: Array) -> tuple[Array, Array]:
         """Return the model of an estimate too loud to work with, as if it were less so."""

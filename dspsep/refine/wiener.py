@@ -46,6 +46,10 @@ from dspsep.streaming import Reach
 __all__ = ["Wiener"]
 
 _STARTS = ("softmask", "estimates")
+# Numbers of all sources that are made at a time: few, since fresh memory takes time. And frames of a run at
+# least, in parts of those that two neighbouring runs both make.
+_NUMBERS = 2**19
+_OVERLAPS = 8
 
 
 @final
@@ -210,16 +214,14 @@ class Wiener(Refiner):
         xp = _backend.namespace(spectrogram.values)
         X = swap(xp, spectrogram.values)
         gaussian = LocalGaussian(X, len(estimates), self.regularisation, self.posterior)
-        masked = self.start == "softmask"
-        total, gain = self._inverse_total(spectrogram, estimates) if masked else (None, 1.0)
-        for j, audio in enumerate(estimates):
-            y = self._spectra(spectrogram, audio)
-            if total is not None:
-                for part in parts(y):
-                    power = powers(xp, y[:, part, :], gain, self.alpha)
-                    y[:, part, :] = share(xp, power, total[:, part, :], len(estimates)) * X[:, part, :]
-            gaussian.learn(j, y)
-            del y
+        if self.start == "estimates":
+            for j, audio in enumerate(estimates):
+                gaussian.learn(j, self._spectra(spectrogram, audio))
+            return gaussian
+        for frames, shares in self._shares(spectrogram, estimates):
+            for j, mask in enumerate(shares):
+                gaussian.learn_frames(j, frames, mask * X[:, frames, :])
+        gaussian.end_frames()
         return gaussian
 
     def _filtered(self, spectrogram: Spectrogram, gaussian: LocalGaussian, n_sources: int) -> Iterator[Array]:
@@ -233,7 +235,8 @@ class Wiener(Refiner):
     def _masked(self, spectrogram: Spectrogram, estimates: Sequence[Array]) -> Iterator[Array]:
         """Yield the audio of the shares of the sources."""
         xp = _backend.namespace(spectrogram.values)
-        total, gain = self._inverse_total(spectrogram, estimates)
+        gain = self._gain(estimates)
+        total = self._inverse_total(spectrogram, estimates, gain)
         mask = xp.empty_like(total)
         for audio in estimates:
             y = self._spectra(spectrogram, audio)
@@ -243,15 +246,12 @@ class Wiener(Refiner):
             del y
             yield self.stft._inverse(spectrogram, swap(xp, mask))
 
-    def _inverse_total(self, spectrogram: Spectrogram, estimates: Sequence[Array]) -> tuple[Array, float]:
-        """Return one over the powers of all sources, (n_channels, n_frames, n_freqs), and their gain.
+    def _inverse_total(self, spectrogram: Spectrogram, estimates: Sequence[Array], gain: float) -> Array:
+        """Return one over the powers of all sources, (n_channels, n_frames, n_freqs).
 
         Spectra are made again afterwards: to keep them would take more memory than all the rest.
         """
-        xp = _backend.namespace(*estimates)
-        # With this, powers of the loudest bin are about one.
-        loudest = max(_backend.scalar(xp.max(xp.abs(audio))) for audio in estimates)
-        gain = 2.0 ** -math.frexp(loudest * self.stft.n_fft)[1]
+        xp = _backend.namespace(spectrogram.values)
         total: Array = xp.zeros_like(swap(xp, xp.real(spectrogram.values)))
         for audio in estimates:
             y = self._spectra(spectrogram, audio)
@@ -260,7 +260,35 @@ class Wiener(Refiner):
             del y
         for part in parts(total):
             total[:, part, :] = inverse_total(xp, total[:, part, :])
-        return total, gain
+        return total
+
+    def _shares(
+        self, spectrogram: Spectrogram, estimates: Sequence[Array]
+    ) -> Iterator[tuple[slice, list[Array]]]:
+        """Yield runs of frames, and the shares there of all sources, (n_channels, frames, n_freqs)."""
+        xp = _backend.namespace(spectrogram.values)
+        gain, count = self._gain(estimates), len(estimates)
+        n_channels, n_freqs, n_frames = spectrogram.values.shape
+        least = _OVERLAPS * -(-self.stft.n_fft // self.stft.hop_length)
+        size = max(least, _NUMBERS // (count * n_channels * n_freqs))
+        for start in range(0, n_frames, size):
+            frames = slice(start, min(start + size, n_frames))
+            raised = [powers(xp, self._frames(spectrogram, a, frames), gain, self.alpha) for a in estimates]
+            inverse = inverse_total(xp, sum(raised[1:], start=raised[0]))
+            yield frames, [share(xp, power, inverse, count) for power in raised]
+
+    def _gain(self, estimates: Sequence[Array]) -> float:
+        """Return the power of two with which magnitudes of the loudest bin are about one."""
+        xp = _backend.namespace(*estimates)
+        loudest = max(_backend.scalar(xp.max(xp.abs(audio))) for audio in estimates)
+        return 2.0 ** -math.frexp(loudest * self.stft.n_fft)[1]
+
+    def _frames(self, spectrogram: Spectrogram, audio: Array, frames: slice) -> Array:
+        """Return a run of frames of the spectra, from as much of an estimate as they look at."""
+        hop, n_fft = self.stft.hop_length, self.stft.n_fft
+        first = max(0, frames.start - -(-n_fft // hop))
+        part = audio[:, first * hop : min((frames.stop - 1) * hop + n_fft, audio.shape[1])]
+        return self._spectra(spectrogram, part)[:, frames.start - first : frames.stop - first, :]
 
     def _spectra(self, spectrogram: Spectrogram, audio: Array) -> Array:
         """Return the spectra (n_channels, n_frames, n_freqs) of an estimate."""

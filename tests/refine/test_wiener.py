@@ -15,7 +15,7 @@ from dspsep.data import scenes
 from dspsep.kernels import _gaussian, generic
 from dspsep.metrics import sdr
 from dspsep.oracle import IRM, MWF
-from dspsep.refine import _local_gaussian, filters
+from dspsep.refine import _local_gaussian, filters, wiener
 from tests.cases import case_names, real_case
 from tests.refine.oracles.make_wiener import spectra
 
@@ -295,6 +295,17 @@ def test_blocks_do_not_matter(n_channels, posterior, monkeypatch):
     parts = [wiener_em(y, x, n_iter=3, posterior=posterior), alpha_wiener(V, x, alpha=1.3)]
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("stft", [SMALL, STFT(126, 40, "blackman"), STFT(64, 32), STFT(51, 7)])
+def test_runs_of_frames_do_not_matter(stft, monkeypatch):
+    given, mixture = blurred(estimates())
+    refiner = Wiener(stft=stft, n_iter=1)
+    whole = refiner.refine(mixture, given)
+    monkeypatch.setattr(wiener, "_NUMBERS", 1)
+    in_parts = refiner.refine(mixture, given)
+    for name in whole:
+        np.testing.assert_allclose(in_parts[name], whole[name], atol=1e-12)
 
 
 @pytest.mark.core
