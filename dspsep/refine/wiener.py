@@ -46,9 +46,10 @@ from dspsep.streaming import Reach
 __all__ = ["Wiener"]
 
 _STARTS = ("softmask", "estimates")
-# Numbers of all sources that are made at a time: few, since fresh memory takes time. And frames of a run at
-# least, in parts of those that two neighbouring runs both make.
-_NUMBERS = 2**19
+# Numbers of all sources that are made at a time: few, since fresh memory takes time. Frames, of which the
+# transform likes multiples; and those of a run at least, in parts of those that neighbouring runs both make.
+_NUMBERS = 2**20
+_FRAMES = 64
 _OVERLAPS = 8
 
 
@@ -269,8 +270,9 @@ class Wiener(Refiner):
         xp = _backend.namespace(spectrogram.values)
         gain, count = self._gain(estimates), len(estimates)
         n_channels, n_freqs, n_frames = spectrogram.values.shape
-        least = _OVERLAPS * -(-self.stft.n_fft // self.stft.hop_length)
-        size = max(least, _NUMBERS // (count * n_channels * n_freqs))
+        twice = 2 * self._frames_before
+        made = _FRAMES * max(1, _NUMBERS // (_FRAMES * count * n_channels * n_freqs))
+        size = max(_OVERLAPS * twice, made - twice)
         for start in range(0, n_frames, size):
             frames = slice(start, min(start + size, n_frames))
             raised = [powers(xp, self._frames(spectrogram, a, frames), gain, self.alpha) for a in estimates]
@@ -283,11 +285,17 @@ class Wiener(Refiner):
         loudest = max(_backend.scalar(xp.max(xp.abs(audio))) for audio in estimates)
         return 2.0 ** -math.frexp(loudest * self.stft.n_fft)[1]
 
+    @property
+    def _frames_before(self) -> int:
+        """How many frames begin within half the length of one."""
+        return -(-self.stft.n_fft // (2 * self.stft.hop_length))
+
     def _frames(self, spectrogram: Spectrogram, audio: Array, frames: slice) -> Array:
         """Return a run of frames of the spectra, from as much of an estimate as they look at."""
-        hop, n_fft = self.stft.hop_length, self.stft.n_fft
-        first = max(0, frames.start - -(-n_fft // hop))
-        part = audio[:, first * hop : min((frames.stop - 1) * hop + n_fft, audio.shape[1])]
+        hop = self.stft.hop_length
+        first = max(0, frames.start - self._frames_before)
+        stop = (frames.stop - 1) * hop + -(-self.stft.n_fft // 2)
+        part = audio[:, first * hop : min(stop, audio.shape[1])]
         return self._spectra(spectrogram, part)[:, frames.start - first : frames.stop - first, :]
 
     def _spectra(self, spectrogram: Spectrogram, audio: Array) -> Array:
