@@ -32,12 +32,15 @@ def gaussian_model(spectra: Array, gain: float) -> tuple[Array, Array]:
     """See `dspsep.kernels.Kernels.gaussian_model`."""
     xp = _backend.namespace(spectra)
     n_channels = spectra.shape[0]
+    precision = xp.float32 if spectra.dtype == xp.complex64 else xp.float64
+    largest = xp.asarray(xp.finfo(precision).max, dtype=xp.float64, device=spectra.device)
     powers, places = [], []
     for part in _parts(spectra):
         y = _in_double(xp, spectra, part, gain)
         v = sum(_squared(xp, channel) for channel in y[1:]) + _squared(xp, y[0])
         v = v / n_channels
-        powers.append(xp.astype(v, xp.float32 if spectra.dtype == xp.complex64 else xp.float64))
+        # The largest number rather than infinity, of which NumPy would warn: `LocalGaussian` mends either.
+        powers.append(xp.astype(xp.minimum(v, largest), precision))
         rows = [[xp.sum(one * xp.conj(two), axis=0) for two in y] for one in y]
         places.append(_scaled(xp, rows, xp.sum(v, axis=0)))
     return xp.concat(powers, axis=1), xp.concat(places, axis=0)

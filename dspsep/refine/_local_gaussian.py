@@ -14,6 +14,12 @@ __all__ = ["LocalGaussian"]
 
 # Numbers that are made of the spectra at a time: 8 MiB in double precision.
 _NUMBERS = 2**20
+# Powers of sources at most, where the loudest bin of the mixture is near one: single precision holds them.
+_LOUDEST = 2.0**60
+# The same in parts of the noise, where a source and what it may be are subtracted: rounding in double
+# precision has to stay below the noise. 130 dB.
+_OVER_NOISE = 1e13
+_FINITE = ("of finite values and squares", "NaN, infinity or numbers near it")
 
 
 class LocalGaussian:
@@ -27,41 +33,65 @@ class LocalGaussian:
         How many there are.
     regularisation : float
         White noise in all channels, in parts of the energy of the loudest bin.
+    posterior : bool
+        Whether steps count what a source may be beside its estimate.
     """
 
-    def __init__(self, X: Array, n_sources: int, regularisation: float) -> None:
+    def __init__(self, X: Array, n_sources: int, regularisation: float, posterior: bool) -> None:
         xp = _backend.namespace(X)
-        self._X, self._xp, self._kernels = X, xp, kernels_for(X)
+        self._X, self._xp, self._kernels, self._posterior = X, xp, kernels_for(X), posterior
         energy = _largest_energy(xp, X)
         if not math.isfinite(energy):
-            raise InputError("x", "of finite values and squares", "NaN, infinity or numbers near it")
+            raise InputError("x", *_FINITE)
         # A power of two brings the loudest bin to between one half and one, without rounding.
         self._gain = 2.0 ** -math.frexp(math.sqrt(energy))[1] if energy else 1.0
         self._noise = regularisation * (energy * self._gain**2 if energy else 1.0)
+        self._loudest = self._noise * _OVER_NOISE if posterior else _LOUDEST
         n_channels, n_frames, n_freqs = X.shape
         real = xp.float32 if X.dtype == xp.complex64 else xp.float64
         self._v = xp.empty((n_sources, n_frames, n_freqs), dtype=real, device=X.device)
         places = (n_sources, n_freqs, n_channels, n_channels)
-        self._R = xp.empty(places, dtype=xp.complex128, device=X.device)
+        self._R = xp.zeros(places, dtype=xp.complex128, device=X.device)
+        self._weights = xp.zeros(places[:2], dtype=xp.float64, device=X.device)
 
     def learn(self, source: int, y: Array) -> None:
         """Learn a source from an estimate (n_channels, n_frames, n_freqs)."""
         v, R = self._kernels.gaussian_model(y, self._gain)
-        if not math.isfinite(_backend.scalar(self._xp.sum(self._xp.abs(R)))):
-            raise InputError(
-                f"estimate {source}",
-                "finite, and no louder than 1e15 times the mixture",
-                "what is not, or too loud",
-                "Estimates sum to the mixture.",
-            )
+        # NaN is not below either.
+        if not _backend.scalar(self._xp.max(v)) <= self._loudest:
+            v, R = self._brought_down(source, y)
         self._v[source, ...] = v
         self._R[source, ...] = R
 
-    def iterate(self, n_steps: int, posterior: bool, callback: Callback | None) -> None:
+    def learn_frames(self, source: int, frames: slice, y: Array) -> None:
+        """Learn a source from a run of frames, no louder than the mixture; `end_frames` ends it."""
+        xp = self._xp
+        v, R = self._kernels.gaussian_model(y, self._gain)
+        weight = xp.sum(v, axis=0, dtype=xp.float64)
+        self._v[source, frames, :] = v
+        self._R[source, ...] += R * weight[:, None, None]
+        self._weights[source, ...] += weight
+
+    def end_frames(self) -> None:
+        """Make places of what was learned of all runs."""
+        xp = self._xp
+        weights = xp.where(self._weights > 0, self._weights, xp.ones_like(self._weights))
+        self._R = self._R / weights[:, :, None, None]
+
+    def _brought_down(self, source: int, y: Array) -> tuple[Array, Array]:
+        """Return the model of an estimate too loud to work with, as if it were less so."""
+        energy = _largest_energy(self._xp, y)
+        if not math.isfinite(energy):
+            raise InputError(f"estimate {source}", *_FINITE)
+        # With this gain all is in range; places know no level.
+        v, R = self._kernels.gaussian_model(y, 1 / math.sqrt(energy))
+        return v * (self._loudest / _backend.scalar(self._xp.max(v))), R
+
+    def iterate(self, n_steps: int, callback: Callback | None) -> None:
         """Learn the sources from what they are by now, so many times."""
         for step in range(n_steps):
             self._v, self._R, loss = self._kernels.gaussian_step(
-                self._X, self._v, self._R, self._gain, self._noise, posterior, callback is not None
+                self._X, self._v, self._R, self._gain, self._noise, self._posterior, callback is not None
             )
             if callback is None:
                 continue

@@ -48,7 +48,7 @@ def alpha_wiener(V: Array, x: Array, *, alpha: float = 1.0) -> Array:
     Raises
     ------
     InputError
-        If the arrays are not of such shapes, or magnitudes are negative or not finite.
+        If the arrays are not of such shapes or not finite, or magnitudes are negative.
 
     Examples
     --------
@@ -63,16 +63,23 @@ def alpha_wiener(V: Array, x: Array, *, alpha: float = 1.0) -> Array:
     alpha = checked_alpha(alpha)
     if V.ndim != 4 or V.shape[1] not in (1, x.shape[0]) or V.shape[2:] != x.shape[1:]:
         raise InputError("V", f"of the shape (n_sources, *{tuple(x.shape)}), or of one channel", f"{V.shape}")
-    V = xp.astype(V, xp.float32 if x.dtype == xp.complex64 else xp.float64, copy=False)
+    if 0 in (*V.shape, *x.shape):
+        raise InputError("V", "of at least one source, channel, frequency and frame", f"{tuple(V.shape)}")
     peak = _backend.scalar(xp.max(V))
     if not (math.isfinite(peak) and _backend.scalar(xp.min(V)) >= 0):
         raise InputError("V", "finite and not negative", f"values up to {peak:g}")
-    gain = 2.0 ** -math.frexp(peak)[1]
+    # Of the smallest numbers there are, the inverse would be too large.
+    gain = 2.0 ** -max(math.frexp(peak)[1], -1020)
+    precision = xp.float32 if x.dtype == xp.complex64 else xp.float64
     n_sources, (n_channels, n_freqs, n_frames) = V.shape[0], x.shape
     V, x = xp.permute_dims(V, (0, 1, 3, 2)), swap(xp, x)
     y = xp.empty((n_sources, n_channels, n_frames, n_freqs), dtype=x.dtype, device=x.device)
     for part in parts(x):
-        raised = [_raised(V[j, :, part, :], gain, alpha) for j in range(n_sources)]
+        if not _backend.scalar(xp.all(xp.isfinite(x[:, part, :]))):
+            raise InputError("x", "finite", "NaN or infinity")
+        # In range first, and then in the precision of the mixture.
+        levels = (xp.astype(V[j, :, part, :] * gain, precision, copy=False) for j in range(n_sources))
+        raised = [_raised(level, 1.0, alpha) for level in levels]
         inverse = inverse_total(xp, sum(raised[1:], start=raised[0]))
         for j, power in enumerate(raised):
             y[j, :, part, :] = share(xp, power, inverse, n_sources) * x[:, part, :]
@@ -142,10 +149,10 @@ def wiener_em(
     regularisation = checked_regularisation(regularisation)
     if tuple(y.shape[1:]) != tuple(x.shape) or 0 in y.shape:
         raise InputError("y", f"of the shape (n_sources, *{tuple(x.shape)})", f"{tuple(y.shape)}")
-    gaussian = LocalGaussian(swap(xp, x), y.shape[0], regularisation)
+    gaussian = LocalGaussian(swap(xp, x), y.shape[0], regularisation, posterior)
     for j in range(y.shape[0]):
         gaussian.learn(j, xp.astype(swap(xp, y[j, ...]), x.dtype, copy=False))
-    gaussian.iterate(n_iter - 1, posterior, callback)
+    gaussian.iterate(n_iter - 1, callback)
     return xp.permute_dims(gaussian.estimates(), (0, 1, 3, 2))  # type: ignore[no-any-return]
 
 
@@ -178,7 +185,7 @@ def powers(xp: Namespace, spectra: Array, gain: float, alpha: float) -> Array:
 
 
 def _raised(magnitudes: Array, gain: float, alpha: float) -> Array:
-    scaled = magnitudes * gain
+    scaled = magnitudes if gain == 1 else magnitudes * gain
     return scaled if alpha == 1 else scaled**alpha
 
 

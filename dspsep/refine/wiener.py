@@ -46,6 +46,11 @@ from dspsep.streaming import Reach
 __all__ = ["Wiener"]
 
 _STARTS = ("softmask", "estimates")
+# Numbers of all sources that are made at a time: few, since fresh memory takes time. Frames, of which the
+# transform likes multiples; and those of a run at least, in parts of those that neighbouring runs both make.
+_NUMBERS = 2**20
+_FRAMES = 64
+_OVERLAPS = 8
 
 
 @final
@@ -95,7 +100,7 @@ class Wiener(Refiner):
     Deviations from the papers: the updates are those of music separation since Nugraha et al. (2016), without
     the prior of weights that theirs has; the noise is constant, relative to the loudest bin, where Duong et
     al. anneal it, and belongs to the sources in the end. With `posterior`, no R_j is inverted, so places may
-    be points.
+    be points; an estimate more than 130 dB above the noise is taken to be that loud.
 
     Cost: O(n_sources n_channels^2) operations a bin and step. Compiled kernels are for one and two channels,
     without `posterior`; else the same runs as array expressions. Peak memory, for four stereo sources in
@@ -188,7 +193,9 @@ class Wiener(Refiner):
         report(Progress(stage="transform"))
         spectrogram = self.stft._forward(audio.samples, sources.sample_rate, audio.mono)
         if self.n_iter:
-            refined = self._filtered(spectrogram, estimates, callback)
+            gaussian = self._learned(spectrogram, estimates)
+            gaussian.iterate(self.n_iter - 1, callback)
+            refined = self._filtered(spectrogram, gaussian, len(estimates))
         else:
             refined = self._masked(spectrogram, estimates)
         *names, last = sources
@@ -203,26 +210,25 @@ class Wiener(Refiner):
         found[last] = audio.restore(remainder if names else remainder + 0)
         return Sources(found, sources.sample_rate, sources.model, sources.provenance)
 
-    def _filtered(
-        self, spectrogram: Spectrogram, estimates: Sequence[Array], callback: Callback | None
-    ) -> Iterator[Array]:
-        """Yield the audio of the sources after the steps."""
+    def _learned(self, spectrogram: Spectrogram, estimates: Sequence[Array]) -> LocalGaussian:
+        """Return the sources as they are learned from what the steps begin with."""
         xp = _backend.namespace(spectrogram.values)
         X = swap(xp, spectrogram.values)
-        gaussian = LocalGaussian(X, len(estimates), self.regularisation)
-        masked = self.start == "softmask"
-        total, gain = self._inverse_total(spectrogram, estimates) if masked else (None, 1.0)
-        for j, audio in enumerate(estimates):
-            y = self._spectra(spectrogram, audio)
-            if total is not None:
-                for part in parts(y):
-                    power = powers(xp, y[:, part, :], gain, self.alpha)
-                    y[:, part, :] = share(xp, power, total[:, part, :], len(estimates)) * X[:, part, :]
-            gaussian.learn(j, y)
-            del y
-        del total
-        gaussian.iterate(self.n_iter - 1, self.posterior, callback)
-        for j in range(len(estimates)):
+        gaussian = LocalGaussian(X, len(estimates), self.regularisation, self.posterior)
+        if self.start == "estimates":
+            for j, audio in enumerate(estimates):
+                gaussian.learn(j, self._spectra(spectrogram, audio))
+            return gaussian
+        for frames, shares in self._shares(spectrogram, estimates):
+            for j, mask in enumerate(shares):
+                gaussian.learn_frames(j, frames, mask * X[:, frames, :])
+        gaussian.end_frames()
+        return gaussian
+
+    def _filtered(self, spectrogram: Spectrogram, gaussian: LocalGaussian, n_sources: int) -> Iterator[Array]:
+        """Yield the audio of the sources after the steps."""
+        xp = _backend.namespace(spectrogram.values)
+        for j in range(n_sources):
             y = swap(xp, gaussian.estimates(j)[0, ...])
             yield self.stft._inverse(spectrogram.with_values(y), None)
             del y
@@ -230,7 +236,8 @@ class Wiener(Refiner):
     def _masked(self, spectrogram: Spectrogram, estimates: Sequence[Array]) -> Iterator[Array]:
         """Yield the audio of the shares of the sources."""
         xp = _backend.namespace(spectrogram.values)
-        total, gain = self._inverse_total(spectrogram, estimates)
+        gain = self._gain(estimates)
+        total = self._inverse_total(spectrogram, estimates, gain)
         mask = xp.empty_like(total)
         for audio in estimates:
             y = self._spectra(spectrogram, audio)
@@ -240,15 +247,12 @@ class Wiener(Refiner):
             del y
             yield self.stft._inverse(spectrogram, swap(xp, mask))
 
-    def _inverse_total(self, spectrogram: Spectrogram, estimates: Sequence[Array]) -> tuple[Array, float]:
-        """Return one over the powers of all sources, (n_channels, n_frames, n_freqs), and their gain.
+    def _inverse_total(self, spectrogram: Spectrogram, estimates: Sequence[Array], gain: float) -> Array:
+        """Return one over the powers of all sources, (n_channels, n_frames, n_freqs).
 
         Spectra are made again afterwards: to keep them would take more memory than all the rest.
         """
-        xp = _backend.namespace(*estimates)
-        # With this, powers of the loudest bin are about one.
-        loudest = max(_backend.scalar(xp.max(xp.abs(audio))) for audio in estimates)
-        gain = 2.0 ** -math.frexp(loudest * self.stft.n_fft)[1]
+        xp = _backend.namespace(spectrogram.values)
         total: Array = xp.zeros_like(swap(xp, xp.real(spectrogram.values)))
         for audio in estimates:
             y = self._spectra(spectrogram, audio)
@@ -257,7 +261,42 @@ class Wiener(Refiner):
             del y
         for part in parts(total):
             total[:, part, :] = inverse_total(xp, total[:, part, :])
-        return total, gain
+        return total
+
+    def _shares(
+        self, spectrogram: Spectrogram, estimates: Sequence[Array]
+    ) -> Iterator[tuple[slice, list[Array]]]:
+        """Yield runs of frames, and the shares there of all sources, (n_channels, frames, n_freqs)."""
+        xp = _backend.namespace(spectrogram.values)
+        gain, count = self._gain(estimates), len(estimates)
+        n_channels, n_freqs, n_frames = spectrogram.values.shape
+        twice = 2 * self._frames_before
+        made = _FRAMES * max(1, _NUMBERS // (_FRAMES * count * n_channels * n_freqs))
+        size = max(_OVERLAPS * twice, made - twice)
+        for start in range(0, n_frames, size):
+            frames = slice(start, min(start + size, n_frames))
+            raised = [powers(xp, self._frames(spectrogram, a, frames), gain, self.alpha) for a in estimates]
+            inverse = inverse_total(xp, sum(raised[1:], start=raised[0]))
+            yield frames, [share(xp, power, inverse, count) for power in raised]
+
+    def _gain(self, estimates: Sequence[Array]) -> float:
+        """Return the power of two with which magnitudes of the loudest bin are about one."""
+        xp = _backend.namespace(*estimates)
+        loudest = max(_backend.scalar(xp.max(xp.abs(audio))) for audio in estimates)
+        return 2.0 ** -math.frexp(loudest * self.stft.n_fft)[1]
+
+    @property
+    def _frames_before(self) -> int:
+        """How many frames begin within half the length of one."""
+        return -(-self.stft.n_fft // (2 * self.stft.hop_length))
+
+    def _frames(self, spectrogram: Spectrogram, audio: Array, frames: slice) -> Array:
+        """Return a run of frames of the spectra, from as much of an estimate as they look at."""
+        hop = self.stft.hop_length
+        first = max(0, frames.start - self._frames_before)
+        stop = (frames.stop - 1) * hop + -(-self.stft.n_fft // 2)
+        part = audio[:, first * hop : min(stop, audio.shape[1])]
+        return self._spectra(spectrogram, part)[:, frames.start - first : frames.stop - first, :]
 
     def _spectra(self, spectrogram: Spectrogram, audio: Array) -> Array:
         """Return the spectra (n_channels, n_frames, n_freqs) of an estimate."""
