@@ -191,6 +191,8 @@ class Run:
                 yield record, True
             n_done = len(records)
             self._report("benchmark", n_done, plan.n_records)
+            if self.ended:
+                return
             with closing(self._done(plan, tasks)) as results:
                 for task, done in results:
                     plan.folder.write(done.record, done.times)

@@ -6,15 +6,18 @@ import importlib.util
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 import dspsep
+from dspsep.bench import _cluster
 from tests.bench.songs import records_in, songs
 
 ROOT = Path(__file__).parents[2]
@@ -157,6 +160,28 @@ def test_a_cluster_that_is_not_there_is_told(tmp_path, serial, monkeypatch):
     monkeypatch.setattr("dspsep.bench._cluster._SECONDS", 0.3)
     with pytest.raises(dspsep.DspsepError, match=r"No scheduler answers at 'tcp://127.0.0.1:1'"):
         dspsep.run_benchmark("HPSS", tracks, tmp_path, cluster="tcp://127.0.0.1:1")
+
+
+@needs_dask
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\nno such page, and nothing else"])
+def test_who_speaks_another_language_is_no_scheduler(monkeypatch, said):
+    monkeypatch.setattr(_cluster, "_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        taken = []
+
+        def take():
+            with suppress(OSError):
+                while True:
+                    taken.append(server.accept()[0])
+                    taken[-1].sendall(said)
+
+        threading.Thread(target=take, daemon=True).start()
+        with pytest.raises(dspsep.DspsepError, match=f"No scheduler answers at 'tcp://127.0.0.1:{port}'"):
+            with _cluster.connected(f"tcp://127.0.0.1:{port}"):
+                pass
+        for connection in taken:
+            connection.close()
 
 
 def test_without_dask_the_extra_is_named(tmp_path, serial, monkeypatch):
