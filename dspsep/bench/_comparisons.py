@@ -178,7 +178,8 @@ class Comparisons:
             *dict.fromkeys(one.interval for one in self.items if one.interval),
             *tests,
             f"Holm's correction for {sum(not math.isnan(one.p) for one in self.items)} tests",
-            f"of {first.of_tracks} tracks those that all of these methods have",
+            f"of {first.of_tracks} track{'' if first.of_tracks == 1 else 's'} those that all of these methods"
+            " have",
             *reasons,
         ]
         header = ("method", "difference", "from", "to", "won", "equal", "lost", "tracks", "p", "p (Holm)")
