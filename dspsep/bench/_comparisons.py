@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from dspsep import _checks
-from dspsep.metrics._tables import Table, csv_text
+from dspsep.metrics._tables import Table, csv_text, visible
 
 __all__ = ["Comparison", "Comparisons"]
 
@@ -87,7 +87,7 @@ class Comparison:
         chance = f"{self.test}: p = {self.p:.2g}" + (
             "" if math.isnan(self.p_adjusted) else f", {self.p_adjusted:.2g} after Holm's correction"
         )
-        return (
+        return visible(
             f"{self.method} against {self.against}, {self.metric} of {self.source}: "
             f"{self.difference:+.2f} dB in the {self.statistic}"
             f"{'' if math.isnan(self.low) else between}; "
