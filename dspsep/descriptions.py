@@ -154,7 +154,9 @@ class _Writer:
                 apart.append(f"{self.text(_words(field.name))}: {' and '.join(map(self.step, inner))}")
             elif field.name == "seed" and self._seeded:
                 pass  # replaced for each track
-            elif value is not None and (self._every or field.name == "seed" or not _is_default(usual, field, value)):
+            elif value is not None and (
+                self._every or field.name == "seed" or not _is_default(usual, field, value)
+            ):
                 said.append(self.text(_setting(field.name, value)))
             else:
                 left = left or value is not None

@@ -146,7 +146,9 @@ def _refuse_links(*folders: Path) -> None:
     for folder in folders:
         if folder.is_symlink():
             requirement = "one in which no folder is a link"
-            raise InputError("folder", requirement, repr(str(folder)), "Remove the link, or use a new folder.")
+            raise InputError(
+                "folder", requirement, repr(str(folder)), "Remove the link, or use a new folder."
+            )
 
 
 def _file_names(names: Iterable[str]) -> dict[str, str]:

@@ -74,7 +74,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
 
 def compare(options: argparse.Namespace) -> int:
     """Print comparisons, a table for each source and metric."""
-    from dspsep.bench.statistics import compare_all, comparable
+    from dspsep.bench.statistics import comparable, compare_all
 
     sets = _results(options)
     if options.methods is None:  # not all sets need have what can be compared

@@ -175,9 +175,12 @@ def test_who_speaks_another_language_is_no_scheduler(monkeypatch, said):
                     taken[-1].sendall(said)
 
         threading.Thread(target=take, daemon=True).start()
-        with pytest.raises(dspsep.DspsepError, match=f"No scheduler answers at 'tcp://127.0.0.1:{port}'"):
-            with _cluster.connected(f"tcp://127.0.0.1:{port}"):
-                pass
+        address = f"tcp://127.0.0.1:{port}"
+        with (
+            pytest.raises(dspsep.DspsepError, match=f"No scheduler answers at '{address}'"),
+            _cluster.connected(address),
+        ):
+            pytest.fail("nobody was there")
         for connection in taken:
             connection.close()
 
