@@ -28,6 +28,7 @@ __all__ = [
     "protocols_of",
     "settings_of",
     "subject_of",
+    "with_defaults",
 ]
 
 AUTHOR = "The dspsep developers"
@@ -116,11 +117,11 @@ def subject_of(subject: object) -> object:
     if isinstance(subject, (Separator, Refiner, Protocol, BenchmarkResults)):
         return subject
     if isinstance(subject, type) and issubclass(subject, (Separator, Refiner, Protocol)):
-        return _with_defaults(subject)
+        return with_defaults(subject)
     if isinstance(subject, str):
         kind = kind_of(subject)
         if kind is not None:
-            return _with_defaults(kind)
+            return with_defaults(kind)
         if (Path(subject) / "benchmark.json").is_file():
             return BenchmarkResults.load(subject)
     if isinstance(subject, Path):
@@ -196,7 +197,7 @@ def _kinds(subject: object) -> Iterator[type]:
         yield from map(type, all_parts(subject))
 
 
-def _with_defaults(kind: Any) -> Any:
+def with_defaults(kind: Any) -> Any:
     """Return an object of a class, or the class itself where it needs something of the user's."""
     fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
     missing = dataclasses.MISSING

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -146,6 +145,7 @@ class _Writer:
         said: list[str] = []
         apart: list[str] = []
         left = False
+        usual = citations.with_defaults(type(method))
         for field in dataclasses.fields(method):
             value = getattr(method, field.name)
             if isinstance(value, STFT):
@@ -154,7 +154,9 @@ class _Writer:
                 apart.append(f"{self.text(_words(field.name))}: {' and '.join(map(self.step, inner))}")
             elif field.name == "seed" and self._seeded:
                 pass  # replaced for each track
-            elif value is not None and (self._every or field.name == "seed" or value != _default(field)):
+            elif value is not None and (
+                self._every or field.name == "seed" or not _is_default(usual, field, value)
+            ):
                 said.append(self.text(_setting(field.name, value)))
             else:
                 left = left or value is not None
@@ -208,9 +210,10 @@ def _material(results: BenchmarkResults) -> str:
     rates = sorted({track.sample_rate for track in tracks if track.sample_rate})
     channels = sorted({track.channels for track in tracks if track.channels})
     count = "track" if len(tracks) == 1 else "tracks"
-    named = {1: "one channel", 2: "two channels"}
+    named = {1: "one", 2: "two"}
+    plural = "" if channels == [1] else "s"
     sampled = [f"sampled at {_listed([f'{rate / 1000:g} kHz' for rate in rates])}"] if rates else []
-    of = [f"of {_listed([named.get(n, f'{n} channels') for n in channels])}"] if channels else []
+    of = [f"of {_listed([named.get(n, str(n)) for n in channels])} channel{plural}"] if channels else []
     applied = f"They were applied to {len(tracks)} {count} of {length} in all"
     return ", ".join([applied, *sampled, *of])
 
@@ -219,11 +222,16 @@ def _gaps(results: BenchmarkResults) -> list[str]:
     """Return a sentence for each kind of result that is not there."""
     asked = len(results.methods) * len(results.tracks)
     counts = {
-        "failed": len(results.failed),
-        "were not possible, since the method does not take such tracks": len(results.unfit),
-        "are not done yet": len(results.missing),
+        ("failed", "failed"): len(results.failed),
+        ("was not possible", "were not possible"): len(results.unfit),
+        ("is not done yet", "are not done yet"): len(results.missing),
     }
-    return [f"Of {asked} separations {number} {what}." for what, number in counts.items() if number]
+    why = {"were not possible": ", since the method does not take such tracks"}
+    return [
+        f"Of {asked} separations {number} {one if number == 1 else many}{why.get(many, '')}."
+        for (one, many), number in counts.items()
+        if number
+    ]
 
 
 def _transform(stft: STFT) -> str:
@@ -253,11 +261,13 @@ def _value(value: Any) -> str:
     return shown if len(shown) <= 120 else f"of the user's own ({type(value).__name__})"
 
 
-def _default(field: Any) -> Any:
-    """Return the default of a setting; what has none is never equal to it."""
-    if field.default is not dataclasses.MISSING:
-        return field.default
-    return field.default_factory() if field.default_factory is not dataclasses.MISSING else math.nan
+def _is_default(usual: object, field: Any, value: Any) -> bool:
+    """Tell whether a setting is its default, also where it is kept in another form than it is given in."""
+    if not isinstance(usual, type) and value == getattr(usual, field.name):
+        return True
+    factory = field.default_factory
+    default = field.default if factory is dataclasses.MISSING else factory()
+    return bool(value == default)
 
 
 def _words(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import subprocess
 import sys
@@ -246,6 +247,27 @@ def test_descriptions_tell_what_was_changed_and_units() -> None:
     assert "seed 3" in dspsep.describe(NMF(seed=3))
 
 
+def test_what_is_kept_in_another_form_than_given_is_a_default_still() -> None:
+    for name in _registry.METHODS:
+        if name in ("CascadedHPSS", "TwoStageHPSS"):  # whose stages are not what HPSS has by default
+            continue
+        text = dspsep.describe(getattr(dspsep, name)())
+        assert re.search(r" had (seed 0 and otherwise )?default settings", text), text
+
+
+def test_kinds_of_tracks_are_told_in_english(tmp_path: Path) -> None:
+    path = write(tmp_path, ["A"], ["one", "two"], [record("A", "one")])
+    for channels, words in (((1, 1), "of one channel."), ((1, 2), "of one and two channels."),
+                            ((3, 6), "of 3 and 6 channels.")):  # fmt: skip
+        listing = json.loads((path / "benchmark.json").read_bytes())
+        for track, number in zip(listing["tracks"], channels, strict=True):
+            track["channels"] = number
+        (path / "benchmark.json").write_text(json.dumps(listing))
+        text = dspsep.describe(BenchmarkResults.load(path))
+        assert words in text
+        assert "Of 2 separations 1 is not done yet." in text
+
+
 def test_descriptions_of_compositions() -> None:
     pipeline = HPSS() >> {"percussive": HPSS(margin=3.0) >> Regroup(a=["harmonic"])}
     text = dspsep.describe(pipeline >> Regroup(b=["harmonic"], c=["percussive"]))
@@ -317,7 +339,7 @@ def test_results_of_other_versions_and_unknown_methods(tmp_path: Path) -> None:
         "with dspsep 0.0.1.", "mine is lab.secret_method.", "old (HPSS: ", "as HPSS(gone=1).",
         "had seed 0 and otherwise default settings", "it is told the number of sources of each track",
         "Estimates of mine were matched with the sources by the best score.",
-        "Of 3 separations 1 failed.", "Of 3 separations 1 were not possible",
+        "Of 3 separations 1 failed.", "Of 3 separations 1 was not possible, since",
     ):  # fmt: skip
         assert words in text
 

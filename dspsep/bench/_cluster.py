@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -49,13 +50,32 @@ def connected(cluster: object) -> Iterator[Any]:
     if not isinstance(cluster, str) or "://" not in cluster:
         remedy = "`dask scheduler` prints it when it starts."
         raise InputError("cluster", "an address such as tcp://host:8786", repr(cluster)[:60], remedy)
-    try:
-        client = distributed.Client(cluster, timeout=_SECONDS)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise DspsepError(f"No scheduler answers at {cluster!r}: {str(error)[:200]}") from error
-    with client:
+    with _client(cluster) as client:
         _require_workers(client)
         yield client
+
+
+def _client(address: str) -> Any:
+    """Return a client of a scheduler; wait for no more than a while, whatever is at the address."""
+    import distributed
+
+    made: list[Any] = []
+
+    def make() -> None:
+        try:
+            made.append(distributed.Client(address, timeout=_SECONDS))
+        except Exception as error:  # noqa: BLE001 - what does not speak Dask's language may cause any
+            made.append(error)
+
+    # Dask sets no limit to how long it waits for the first word of who has taken a connection.
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    thread.join(1.5 * _SECONDS)
+    found = made[0] if made else TimeoutError(f"nobody has said a word for {1.5 * _SECONDS:g} s")
+    if isinstance(found, Exception):
+        reason = str(found)[:200] or type(found).__name__
+        raise DspsepError(f"No scheduler answers at {address!r}: {reason}") from found
+    return found
 
 
 def _require_workers(client: Any) -> None:

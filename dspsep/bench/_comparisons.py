@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from dspsep import _checks
-from dspsep.metrics._tables import Table, csv_text
+from dspsep.metrics._tables import Table, csv_text, visible
 
 __all__ = ["Comparison", "Comparisons"]
 
@@ -87,7 +87,7 @@ class Comparison:
         chance = f"{self.test}: p = {self.p:.2g}" + (
             "" if math.isnan(self.p_adjusted) else f", {self.p_adjusted:.2g} after Holm's correction"
         )
-        return (
+        return visible(
             f"{self.method} against {self.against}, {self.metric} of {self.source}: "
             f"{self.difference:+.2f} dB in the {self.statistic}"
             f"{'' if math.isnan(self.low) else between}; "
@@ -178,7 +178,8 @@ class Comparisons:
             *dict.fromkeys(one.interval for one in self.items if one.interval),
             *tests,
             f"Holm's correction for {sum(not math.isnan(one.p) for one in self.items)} tests",
-            f"of {first.of_tracks} tracks those that all of these methods have",
+            f"of {first.of_tracks} track{'' if first.of_tracks == 1 else 's'} those that all of these methods"
+            " have",
             *reasons,
         ]
         header = ("method", "difference", "from", "to", "won", "equal", "lost", "tracks", "p", "p (Holm)")

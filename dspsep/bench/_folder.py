@@ -17,15 +17,9 @@ from dspsep.metrics import Scores
 from dspsep.metrics._track_scores import TrackScores, check_comparable, listed
 
 __all__ = [
-    "BenchmarkMethod",
-    "BenchmarkTrack",
-    "Listing",
-    "Record",
-    "Timing",
-    "gathered",
-    "listing",
-    "timings",
-]
+    "BenchmarkMethod", "BenchmarkTrack", "Listing", "Record", "Timing", "gathered", "listing", "record_in",
+    "timing_in", "timings",
+]  # fmt: skip
 
 _FORMAT = 1
 
@@ -165,11 +159,11 @@ class Listing:
 class _Fields:
     """The fields of one object of a file; an error names file, field and remedy."""
 
-    def __init__(self, content: object, path: Path, remedy: str, what: str = "it") -> None:
+    def __init__(self, content: object, path: Path, remedy: str, what: str = "the content") -> None:
         self.path, self.remedy, self.what = path, remedy, what
         if not isinstance(content, dict):
             raise self.error("an object", content)
-        self._content: dict[str, Any] = content
+        self.content: dict[str, Any] = content
 
     def error(self, requirement: str, got: object) -> InputError:
         """Return an error about this object."""
@@ -178,7 +172,7 @@ class _Fields:
 
     def get(self, key: str) -> Any:
         """Return a field as it is; None if there is none."""
-        return self._content.get(key)
+        return self.content.get(key)
 
     def text(self, key: str, options: tuple[str, ...] = ()) -> str:
         """Return a field that is a string, and one of `options`, if there are any."""
@@ -287,24 +281,31 @@ def listing(folder: Path) -> Listing:
 def records(folder: Path) -> Iterator[tuple[Path, Record]]:
     """Yield all records of a folder, in the order of their files' names."""
     for path in _files(folder / "records"):
-        yield path, _record(_read(path, _AGAIN))
+        yield path, record_in(path)[0]
 
 
-def timings(folder: Path) -> Iterator[tuple[Path, Timing]]:
+def record_in(path: Path) -> tuple[Record, dict[str, Any]]:
+    """Return the record in a file, checked in full, and the object that it was made of."""
+    fields = _read(path, _AGAIN)
+    return _record(fields), fields.content
+
+
+def timings(folder: Path) -> Iterator[Timing]:
     """Yield all run times of a folder, in the order of their files' names."""
-    for path in _files(folder / "times"):
-        fields = _read(path, _AGAIN)
-        yield (
-            path,
-            Timing(
-                method=fields.text("method"),
-                track=fields.text("track"),
-                seconds=fields.number("seconds"),
-                score_seconds=fields.number("score_seconds", default=0.0),
-                audio_seconds=fields.number("audio_seconds"),
-                cpu=fields.optional_text("cpu") or "",
-            ),
-        )
+    yield from map(timing_in, _files(folder / "times"))
+
+
+def timing_in(path: Path) -> Timing:
+    """Return the run times in a file."""
+    fields = _read(path, _AGAIN)
+    return Timing(
+        method=fields.text("method"),
+        track=fields.text("track"),
+        seconds=fields.number("seconds"),
+        score_seconds=fields.number("score_seconds", default=0.0),
+        audio_seconds=fields.number("audio_seconds"),
+        cpu=fields.optional_text("cpu") or "",
+    )
 
 
 def _files(folder: Path) -> list[Path]:

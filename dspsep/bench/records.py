@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dspsep._version import __version__
+from dspsep.bench import _folder
 from dspsep.data._names import Names, safe_file_name
 from dspsep.data._replacing import Replacement, remove_litter
 from dspsep.errors import DspsepError, InputError
@@ -24,9 +25,6 @@ __all__ = ["BENCHMARK", "FORMAT", "RecordFolder", "key_of"]
 FORMAT = 1
 
 BENCHMARK = "benchmark.json"
-
-#: What is larger was not written by us.
-_MOST_BYTES = 200_000_000
 
 
 def key_of(
@@ -98,6 +96,7 @@ class RecordFolder:
             for kind in ("records", "times"):
                 for method in self._methods.values():
                     folder = self.path / kind / method
+                    _refuse_links(folder.parent, folder)
                     folder.mkdir(parents=True, exist_ok=True)
                     remove_litter(folder)
             remove_litter(self.path)
@@ -107,20 +106,25 @@ class RecordFolder:
             raise InputError("folder", requirement, got) from error
 
     def record(self, method: str, track: str) -> dict[str, Any] | None:
-        """Return a record as it is there; None where there is none that is whole."""
+        """Return a record as it is there; None where it, or its times, are not what a benchmark writes."""
+        times = self.times_path(method, track)
         try:
-            with self.record_path(method, track).open("rb") as file:
-                record = json.loads(file.read(_MOST_BYTES))
-        except (OSError, ValueError, RecursionError):
+            found, plain = _folder.record_in(self.record_path(method, track))
+            told = [(found.method, found.track)]
+            if os.path.lexists(times):  # they may be gone
+                timing = _folder.timing_in(times)
+                told.append((timing.method, timing.track))
+        except InputError:
             return None
-        whole = isinstance(record, dict) and record.get("format") == FORMAT
-        return record if whole and (record.get("method"), record.get("track")) == (method, track) else None
+        return plain if set(told) == {(method, track)} else None
 
     def remove(self, method: str, track: str) -> None:
         """Remove what is there of a method and a track, the record first."""
         for path in (self.record_path(method, track), self.times_path(method, track)):
-            with suppress(FileNotFoundError):
-                path.unlink()
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise DspsepError(f"{str(path)!r} could not be removed: {error.strerror}.") from error
 
     def write(self, record: Mapping[str, Any], times: Mapping[str, Any] | None) -> None:
         """Write a record, and before it its times: who sees the one finds the other."""
@@ -135,6 +139,16 @@ class RecordFolder:
 
     def _path(self, kind: str, method: str, track: str) -> Path:
         return self.path / kind / self._methods[method] / f"{self._tracks[track]}.json"
+
+
+def _refuse_links(*folders: Path) -> None:
+    """Refuse folders that are links: whoever made them would choose where files are written and removed."""
+    for folder in folders:
+        if folder.is_symlink():
+            requirement = "one in which no folder is a link"
+            raise InputError(
+                "folder", requirement, repr(str(folder)), "Remove the link, or use a new folder."
+            )
 
 
 def _file_names(names: Iterable[str]) -> dict[str, str]:

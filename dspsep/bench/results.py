@@ -98,7 +98,7 @@ class BenchmarkResults:
         root = Path(folder)
         asked = _folder.listing(root)
         found, n_others = _folder.gathered(root, asked)
-        times = {(one.method, one.track): one for _, one in _folder.timings(root)}
+        times = {(one.method, one.track): one for one in _folder.timings(root)}
         return cls(
             folder=root,
             version=asked.version,

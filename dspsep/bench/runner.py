@@ -72,8 +72,8 @@ def run_benchmark(
         What a seed of its own is derived from for each track and method, which replaces those among the
         settings. By default, methods keep theirs.
     baselines : bool or sequence, default=True
-        Add the rows that tell what scores mean, unless there are methods of their names: the mixture as
-        the estimate of every source, and the bounds that masks and filters of the true sources reach
+        Add the rows that tell what scores mean, unless there are methods of their names: an equal share of
+        the mixture for every source, and the bounds that masks and filters of the true sources reach
         (``"IBM"``, ``"IRM"``, ``"MWF"``). False for none; a sequence for others.
     callback : callable, optional
         Called with a `Progress` as tracks are read and as records come. Returning True ends the run.
@@ -191,6 +191,8 @@ class Run:
                 yield record, True
             n_done = len(records)
             self._report("benchmark", n_done, plan.n_records)
+            if self.ended:
+                return
             with closing(self._done(plan, tasks)) as results:
                 for task, done in results:
                     plan.folder.write(done.record, done.times)

@@ -22,7 +22,7 @@ from dspsep.bench.results import BenchmarkResults
 from dspsep.bench.tables import mixture_of, some
 from dspsep.errors import InputError
 
-__all__ = ["Comparison", "Comparisons", "compare", "compare_all"]
+__all__ = ["Comparison", "Comparisons", "comparable", "compare", "compare_all"]
 
 
 #: Stands for an infinite difference where medians are taken of many: no score comes near, nor half of it.
@@ -185,9 +185,10 @@ def compare_all(
     settings = _Settings(statistic, confidence, tie_db, n_resamples, seed)
     base = mixture_of(results) if against is None else against
     if methods is None:
-        scored = {record.method for record in results.done}
-        able = (name for name in results.methods if results.kind(name) != "oracle")
-        methods = tuple(name for name in able if name in scored and name != base)
+        methods = comparable(results, base)
+        if results.done and not methods:
+            got = f"none of {', '.join(results.methods)}"[:200]
+            raise InputError("methods", f"at least one with scores, beside {base!r:.80} and oracles", got)
     chosen = some("methods", methods, results.methods)
     if base in chosen:
         raise InputError("against", "none of the methods that are compared with it", repr(base)[:80])
@@ -195,6 +196,14 @@ def compare_all(
     found = [_compared(results, (name, base), (source, metric), tracks, settings) for name in chosen]
     adjusted = holm([one.p for one in found])
     return Comparisons(tuple(replace(one, p_adjusted=p) for one, p in zip(found, adjusted, strict=True)))
+
+
+def comparable(results: BenchmarkResults, against: str | None) -> tuple[str, ...]:
+    """Return the methods that have scores, but oracles and the one that they are compared with."""
+    base = mixture_of(results) if against is None else against
+    scored = {record.method for record in results.done}
+    able = (name for name in results.methods if results.kind(name) != "oracle")
+    return tuple(name for name in able if name in scored and name != base)
 
 
 def holm(values: Sequence[float]) -> list[float]:

@@ -74,9 +74,12 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
 
 def compare(options: argparse.Namespace) -> int:
     """Print comparisons, a table for each source and metric."""
-    from dspsep.bench.statistics import compare_all
+    from dspsep.bench.statistics import comparable, compare_all
 
-    for results in _results(options):
+    sets = _results(options)
+    if options.methods is None:  # not all sets need have what can be compared
+        sets = [results for results in sets if comparable(results, options.against)] or sets
+    for results in sets:
         for source in _names(options.sources) or results.sources:
             for metric in _names(options.metrics) or results.metrics[:1]:
                 found = compare_all(
@@ -96,7 +99,9 @@ def add_plot(parser: argparse.ArgumentParser) -> None:
         help="scores: distributions over tracks; pairs: two methods; times: score against time",
     )  # fmt: skip
     parser.add_argument("--metric", metavar="NAME", help="default: the first")
-    parser.add_argument("--source", metavar="NAME", help="default: the first")
+    parser.add_argument(
+        "--source", dest="sources", type=lambda name: [name], metavar="NAME", help="default: the first"
+    )
     _add_choices(parser, "--method", "methods", "methods (default: all); two for pairs")
     parser.set_defaults(run=plot)
 
@@ -108,10 +113,9 @@ def plot(options: argparse.Namespace) -> int:
     target = Path(options.output)
     if target.suffix.lower() not in (".pdf", ".png", ".svg"):
         raise InputError("--output", "a file that ends with .pdf, .png or .svg", repr(options.output))
-    found = _results(options)
-    chosen = [one for one in found if options.source in (None, *one.sources)] or found
-    results = chosen[0]
-    what = {"metric": options.metric or results.metrics[0], "source": options.source or results.sources[0]}
+    results = _results(options)[0]
+    (source,) = options.sources or results.sources[:1]
+    what = {"metric": options.metric or results.metrics[0], "source": source}
     methods = _names(options.methods)
     if options.kind == "pairs":
         if methods is None or len(methods) != 2:
@@ -147,15 +151,23 @@ def _results(options: argparse.Namespace) -> list[Any]:
 
     results = BenchmarkResults.load(options.results)
     asked = len(results.methods) * len(results.tracks)
-    for records, what in (
-        (results.failed, "failed"), (results.unfit, "are not possible"), (results.missing, "are not done yet")
+    for records, one, many in (
+        (results.failed, "failed", "failed"), (results.unfit, "is not possible", "are not possible"),
+        (results.missing, "is not done yet", "are not done yet"),
     ):  # fmt: skip
         if records:
+            what = one if len(records) == 1 else many
             _console.complain(f"note: of {asked} separations {len(records)} {what}")
     if results.n_others:
-        _console.complain(f"note: {results.n_others} records are of other methods or tracks, and not used")
+        what = "record is" if results.n_others == 1 else "records are"
+        _console.complain(f"note: {results.n_others} {what} of other methods or tracks, and not used")
+    if not results.done:
+        remedy = f"The files in {str(Path(options.results) / 'records')!r} say why, if there are any."
+        raise InputError("results", "at least one track that was scored", "none", remedy)
+    wanted = set(_names(options.sources) or ())
     sets = results.source_sets
-    return [results.with_sources(names) for names in sets] if len(sets) > 1 else [results]
+    sets = tuple(names for names in sets if wanted <= set(names)) or sets
+    return [results.with_sources(names) for names in sets] if len(results.source_sets) > 1 else [results]
 
 
 def _names(given: list[str] | None) -> list[str] | None:

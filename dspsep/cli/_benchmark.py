@@ -133,7 +133,8 @@ def _summarise(settings: Settings, counts: Counter[tuple[str, str]], n_kept: int
     if n_kept:
         print(f"{n_kept} of {sum(counts.values())} were there already, of the same content and settings")
     folder = _console.printable(str(Path(settings.folder)))
-    print(f"{len(settings.tracks)} tracks; results: {folder}")
+    n_tracks = len(settings.tracks)
+    print(f"{n_tracks} track{'' if n_tracks == 1 else 's'}; results: {folder}")
 
 
 class _Bar:

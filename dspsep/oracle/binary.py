@@ -26,7 +26,7 @@ __all__ = ["IBM"]
 @final
 @dataclass(frozen=True, kw_only=True)
 class IBM(MaskOracle):
-    """The ideal binary mask, which gives each bin to the sources that are at least so large in it.
+    """The ideal binary mask, which gives each bin to the sources that make enough of it.
 
     Parameters
     ----------

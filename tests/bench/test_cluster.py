@@ -6,15 +6,18 @@ import importlib.util
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 import dspsep
+from dspsep.bench import _cluster
 from tests.bench.songs import records_in, songs
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +80,8 @@ def wait_for(condition, seconds=60):
 
 
 def killed_halfway(command, folder, client):
-    """Start a run; kill one of the workers that do it, and then the run itself."""
+    """Start a run; kill one of the three workers that do it, and then the run itself."""
+    client.wait_for_workers(3, timeout=60)
     with process(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
         wait_for(lambda: len(records_in(folder)) >= 3 or run.poll() is not None)
         victim = min(client.run(os.getpid).values())
@@ -90,24 +94,39 @@ def killed_halfway(command, folder, client):
     return victim
 
 
-@needs_dask
-@pytest.mark.skipif(os.name == "nt", reason="no such signal")
-def test_a_local_cluster_survives_a_worker_and_a_run_that_are_killed(tmp_path, serial, monkeypatch):
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """Return the address of a scheduler that was started by hand, and a client; three workers have it."""
     import distributed
 
-    for name, value in environment().items():
-        monkeypatch.setenv(name, value)
-    tracks, _, expected = serial
+    folder = tmp_path_factory.mktemp("dask")
+    meet = folder / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
     with (
-        distributed.LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=None) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        address = cluster.scheduler_address
-        killed_halfway([sys.executable, "-c", CODE, told(tracks), str(tmp_path), address], tmp_path, client)
-        kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("records/*/*.json")}
-        results = dspsep.run_benchmark(
-            METHODS, tracks, tmp_path, protocol="mdx", seed=3, cluster=client, baselines=BASELINES
-        )  # fmt: skip
+        process(
+            *dask, "scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(meet),
+            stderr=subprocess.DEVNULL,
+        ),
+        process(
+            *dask, "worker", "--nworkers", "3", "--nthreads", "1", "--no-dashboard", "--scheduler-file",
+            str(meet), "--local-directory", str(folder), stderr=subprocess.DEVNULL,
+        ),
+    ):  # fmt: skip
+        address = json.loads(wait_for(lambda: meet.exists() and meet.read_text()))["address"]
+        with distributed.Client(address) as client:
+            yield address, client
+
+
+@needs_dask
+@pytest.mark.skipif(os.name == "nt", reason="no such signal")
+def test_a_cluster_survives_a_worker_and_a_run_that_are_killed(tmp_path, serial, cluster):
+    tracks, _, expected = serial
+    address, client = cluster
+    killed_halfway([sys.executable, "-c", CODE, told(tracks), str(tmp_path), address], tmp_path, client)
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("records/*/*.json")}
+    results = dspsep.run_benchmark(
+        METHODS, tracks, tmp_path, protocol="mdx", seed=3, cluster=client, baselines=BASELINES
+    )
     assert len(results.done) == N_RECORDS
     assert records_in(tmp_path) == expected
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
@@ -116,47 +135,54 @@ def test_a_local_cluster_survives_a_worker_and_a_run_that_are_killed(tmp_path, s
 
 @needs_dask
 @pytest.mark.skipif(os.name == "nt", reason="no such signal")
-def test_the_command_line_and_a_scheduler_that_was_started_by_hand(tmp_path, serial):
-    import distributed
-
+def test_the_command_line_and_a_cluster(tmp_path, serial, cluster):
     _, folder, expected = serial
-    dask = [sys.executable, "-m", "dask"]
-    meet = tmp_path / "scheduler.json"
-    results = tmp_path / "results"
-    with (
-        process(
-            *dask, "scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(meet),
-            stderr=subprocess.DEVNULL,
-        ),
-        process(
-            *dask, "worker", "--nworkers", "3", "--nthreads", "1", "--no-dashboard", "--scheduler-file",
-            str(meet), "--local-directory", str(tmp_path), stderr=subprocess.DEVNULL,
-        ),
-    ):  # fmt: skip
-        wait_for(meet.exists)
-        address = json.loads(meet.read_text())["address"]
-        command = [
-            sys.executable, "-m", "dspsep", "bench", "run", str(folder), "-o", str(results), "--methods",
-            ",".join(METHODS), "--protocol", "mdx", "--seed", "3", "--baselines", ",".join(BASELINES),
-            "--cluster", address,
-        ]  # fmt: skip
-        with distributed.Client(address) as client:
-            client.wait_for_workers(3, timeout=60)
-            killed_halfway(command, results, client)
-        again = subprocess.run(
-            command, env=environment(), capture_output=True, text=True, check=False, timeout=120
-        )
+    address, client = cluster
+    command = [
+        sys.executable, "-m", "dspsep", "bench", "run", str(folder), "-o", str(tmp_path), "--methods",
+        ",".join(METHODS), "--protocol", "mdx", "--seed", "3", "--baselines", ",".join(BASELINES),
+        "--cluster", address,
+    ]  # fmt: skip
+    killed_halfway(command, tmp_path, client)
+    again = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, check=False, timeout=120
+    )
     assert again.returncode == 0, again.stderr
     assert "were there already" in again.stdout
-    assert records_in(results) == expected
+    assert records_in(tmp_path) == expected
 
 
 @needs_dask
 def test_a_cluster_that_is_not_there_is_told(tmp_path, serial, monkeypatch):
     tracks, _, _ = serial
-    monkeypatch.setattr("dspsep.bench._cluster._SECONDS", 0.3)
+    monkeypatch.setattr(_cluster, "_SECONDS", 0.3)
     with pytest.raises(dspsep.DspsepError, match=r"No scheduler answers at 'tcp://127.0.0.1:1'"):
         dspsep.run_benchmark("HPSS", tracks, tmp_path, cluster="tcp://127.0.0.1:1")
+
+
+@needs_dask
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\nno such page, and nothing else"])
+def test_who_speaks_another_language_is_no_scheduler(monkeypatch, said):
+    monkeypatch.setattr(_cluster, "_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        taken = []
+
+        def take():
+            with suppress(OSError):
+                while True:
+                    taken.append(server.accept()[0])
+                    taken[-1].sendall(said)
+
+        threading.Thread(target=take, daemon=True).start()
+        address = f"tcp://127.0.0.1:{port}"
+        with (
+            pytest.raises(dspsep.DspsepError, match=f"No scheduler answers at '{address}'"),
+            _cluster.connected(address),
+        ):
+            pytest.fail("nobody was there")
+        for connection in taken:
+            connection.close()
 
 
 def test_without_dask_the_extra_is_named(tmp_path, serial, monkeypatch):

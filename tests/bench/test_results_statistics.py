@@ -212,6 +212,8 @@ def test_a_sentence(tmp_path: Path) -> None:
         f"(95 % interval {found.low:+.2f} to {found.high:+.2f} dB, percentile bootstrap of the median); "
         "6 won, 0 equal, 0 lost on 6 of 6 tracks; Wilcoxon signed-rank test, two-sided, exact: p = 0.031."
     )
+    odd = results_of(tmp_path / "odd", **{"mixture": [0.0], "a\u202eb\n": [1.0]})
+    assert str(compare(odd, "a\u202eb\n", **SDR)).startswith("a\ufffdb  against")
 
 
 def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:

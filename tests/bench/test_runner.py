@@ -135,6 +135,60 @@ def test_half_a_record_is_none(tmp_path, tracks):
     assert path.read_bytes() == whole
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        ("records", "status", None), ("records", "status", ["done"]), ("records", "error", []),
+        ("records", "warnings", [3]), ("records", "scores", {}), ("records", "track", "another"),
+        ("times", "seconds", "long"), ("times", "method", "another"),
+    ],
+)  # fmt: skip
+def test_what_a_benchmark_would_not_write_is_done_again(tmp_path, tracks, kind, name, value):
+    files = [part.path for _, (part,) in tracks[0].sources]
+    three = Track(name="three", sources={name: files[0] for name in "abc"})  # noqa: C420
+    what = three if name == "error" else tracks[0]
+    done(tmp_path, "HPSS", what)
+    (path,) = tmp_path.glob(f"{kind}/*/*")
+    whole = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**whole, name: value}))
+    assert [kept for _, kept in done(tmp_path, "HPSS", what)] == [False]
+    assert json.loads(path.read_bytes())[name] == whole[name] or name == "seconds"
+    dspsep.bench.BenchmarkResults.load(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_pipes_in_the_place_of_files_are_not_waited_for(tmp_path, tracks):
+    done(tmp_path, "HPSS", tracks[0])
+    for path in list(tmp_path.glob("*/*/*")):
+        path.unlink()
+        os.mkfifo(path)
+    assert [kept for _, kept in done(tmp_path, "HPSS", tracks[0])] == [False]
+    assert len(dspsep.bench.BenchmarkResults.load(tmp_path).times()) == 1
+
+
+def test_folders_in_the_place_of_files_are_told(tmp_path, tracks):
+    (tmp_path / "records" / "HPSS" / "song 0.json").mkdir(parents=True)
+    with pytest.raises(dspsep.DspsepError, match=r"song 0.json' could not be removed: "):
+        done(tmp_path, "HPSS", tracks[0])
+
+
+@pytest.mark.parametrize("name", ["records", "times/HPSS"])
+def test_nothing_is_written_where_links_lead(tmp_path, tracks, name):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    link = tmp_path / "r" / name
+    link.parent.mkdir(parents=True)
+    try:
+        link.symlink_to(elsewhere, target_is_directory=True)
+    except OSError:
+        pytest.skip("no links here")
+    with pytest.raises(dspsep.InputError, match="no folder is a link"):
+        done(tmp_path / "r", "HPSS", tracks[0])
+    assert not list(elsewhere.iterdir())
+    (tmp_path / "whole").symlink_to(elsewhere)  # which is the user's own
+    assert len(done(tmp_path / "whole", "HPSS", tracks[0])) == 1
+
+
 def test_a_method_that_does_not_fit_says_why(tmp_path, tracks):
     files = {name: _mono(tmp_path, name, parts[0].path) for name, parts in tracks[0].sources}
     mono = Track(name="mono", sources=files)
@@ -306,6 +360,10 @@ def test_progress_is_told_and_ends_the_run(tmp_path, tracks):
     assert told[4:] == [("HPSS: song 0", 1, 3), ("HPSS: song 1", 2, 3)]
     assert len(results.done) == 2
     assert len(results.missing) == 1
+    at_once = dspsep.run_benchmark(
+        "HPSS", tracks, tmp_path / "none", protocol="mdx", baselines=False, callback=lambda _: True
+    )
+    assert not at_once.done
 
 
 def test_names_of_any_kind_have_files_of_their_own(tmp_path, tracks):

@@ -41,7 +41,7 @@ def test_tables_in_all_formats(folder: Path, capsys: pytest.CaptureFixture[str])
     assert run("table", folder) == 0
     told = capsys.readouterr()
     assert told.out.startswith("method        voice SDR  band SDR  tracks  missing\nmixture")
-    assert told.err == "dspsep: note: of 24 separations 1 are not done yet\n"
+    assert told.err == "dspsep: note: of 24 separations 1 is not done yet\n"
     for form, begin in (("markdown", "| method |"), ("latex", "% by hand"), ("csv", "method,kind,source")):
         assert run("table", folder, "--format", form, "--source", "band,voice", "--gain", "--common") == 0
         assert capsys.readouterr().out.startswith(begin)
@@ -93,6 +93,31 @@ def test_sets_of_sources_have_tables_of_their_own(tmp_path: Path, capsys: pytest
     out = capsys.readouterr().out
     assert "| method | voice SDR | band SDR | tracks |" in out
     assert "| method | drums SDR | tracks |" in out
+
+
+def test_sets_of_sources_that_have_nothing_to_compare_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both, drums = scored("song", (1.0, 2.0)), scored("loop", {"drums": 7.0})
+    records = [record("mixture", "song", both), record("A", "song", both), record("mixture", "loop", drums)]
+    folder = write(tmp_path, ["mixture", "A"], ["song", "loop"], records)
+    assert run("compare", folder) == 0
+    out = capsys.readouterr().out
+    assert "SDR of band: " in out
+    assert "drums" not in out
+    assert run("table", folder, "--source", "drums") == 0
+    assert "voice" not in capsys.readouterr().out
+    with pytest.raises(InputError, match="'mixture' and oracles; got none of mixture, A"):
+        run("compare", folder, "--source", "drums")
+    assert run("plot", folder, "--source", "drums", "-o", tmp_path / "a.svg") == 0
+
+
+@pytest.mark.parametrize("action", ["table", "compare", "plot"])
+def test_without_any_score_there_is_an_error(tmp_path: Path, action: str) -> None:
+    folder = write(tmp_path, ["mixture", "A"], ["song"], [record("A", "song")])
+    more = ["-o", tmp_path / "a.svg"] if action == "plot" else []
+    with pytest.raises(InputError, match="at least one track that was scored; got none"):
+        run(action, folder, *more)
 
 
 def test_cite(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

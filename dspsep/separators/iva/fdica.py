@@ -72,6 +72,10 @@ class FDICA(DemixingSeparator):
     International Conference on Latent Variable Analysis and Signal Separation (LVA/ICA), 2010, pp. 165-172.
     doi:10.1007/978-3-642-15995-4_21
 
+    H. Sawada, S. Araki, S. Makino, "Underdetermined convolutive blind source separation via frequency
+    bin-wise clustering and permutation alignment", IEEE Transactions on Audio, Speech, and Language
+    Processing 19(3), 2011, pp. 516-527. doi:10.1109/TASL.2010.2051355
+
     Examples
     --------
     >>> import dspsep

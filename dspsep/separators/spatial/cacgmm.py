@@ -169,7 +169,7 @@ class CACGMM(SpectralSeparator):
 
     H. Sawada, S. Araki, S. Makino, "Underdetermined convolutive blind source separation via frequency
     bin-wise clustering and permutation alignment", IEEE Transactions on Audio, Speech, and Language
-    Processing 19(3), 2011, pp. 516-527.
+    Processing 19(3), 2011, pp. 516-527. doi:10.1109/TASL.2010.2051355
 
     Examples
     --------
