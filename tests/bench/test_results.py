@@ -10,7 +10,6 @@ import os
 import pickle
 from pathlib import Path
 
-import pandas
 import pytest
 
 from dspsep.bench import BenchmarkResults, _folder
@@ -88,6 +87,7 @@ def test_rows_have_everything(partly: Path) -> None:
     by_status = {row["status"]: row for row in rows}
     assert by_status["missing"]["track"] == "../three"
     assert by_status["failed"]["message"] == "InputError: no luck"
+    pandas = pytest.importorskip("pandas")
     frame = results.to_frame()
     assert isinstance(frame, pandas.DataFrame)
     assert list(frame.columns) == list(rows[0])

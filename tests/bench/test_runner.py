@@ -291,13 +291,20 @@ def test_an_interruption_ends_soon_and_leaves_whole_records(tmp_path, tracks, n_
         [sys.executable, "-c", code, json.dumps([track.to_dict() for track in tracks]), str(tmp_path)],
         cwd=root, env={**os.environ, "PYTHONPATH": str(root), "DSPSEP_KERNELS": "generic"},
         stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # What a shell starts in the background ignores the signal, and so would what is started here.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )  # fmt: skip
-    limit = time.monotonic() + 60
-    while len(list(tmp_path.glob("records/*/*.json"))) < 4 and time.monotonic() < limit:
-        time.sleep(0.05)
-    begin = time.monotonic()
-    os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    try:
+        limit = time.monotonic() + 60
+        while len(list(tmp_path.glob("records/*/*.json"))) < 4 and time.monotonic() < limit:
+            time.sleep(0.05)
+        begin = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()  # one that is left would fail another test
+        process.wait()
+        process.stderr.close()
     assert time.monotonic() - begin < 5
     assert "KeyboardInterrupt" in errors
     assert process.returncode != 0
