@@ -126,7 +126,7 @@ def wiener_em(
     -----
     norbert 0.2.1 gives the same where its scaling acts, at a peak of `x` of 10 or more, in double precision
     and with ``regularisation=2 ** -26 / 100``, but for the noise: there it belongs to no source, and sources
-    of songs sum to all but 1e-4 of the peak.
+    of songs sum to all but 1e-4 to 3e-3 of the peak.
 
     Peak memory beside arguments and result: a real number for each source and bin, in the precision of `x`,
     and a spectrum of an estimate and of the mixture unless frames lie one after the other there.

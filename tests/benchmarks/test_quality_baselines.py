@@ -70,13 +70,15 @@ def test_a_table_for_each_task():
         Row(name="one", cells={"e_drums_acoustic": cell(1.0), "e_piano_greensleeves": cell(3.0, "W_X")}),
         Row(name="two", cells={"e_drums_acoustic": cell(None)}),
         Row(name="three", cells={}),
+        Row(name="four", cells={"e_drums_acoustic": cell(4.0)}),
     )
     cases = ("e_drums_acoustic", "e_piano_greensleeves")
     result = QualityResult(suite=TASK.suite, date="2026-01-02", versions=_VERSIONS, cases=cases, rows=rows)
     assert TASK.lines(result) == [
         "**Instruments in one channel**", "",
         "| dB | drums, acoustic | two hands | mean |", "| --- | ---: | ---: | ---: |",
-        "| one | 1.0 | *3.0* | 2.0 |", "| two | fails | – | – |", "",
+        "| one | 1.0 | *3.0* | 2.0 |", "| two | fails | – | – |",
+        "| four | 4.0 | – | – |", "",
         "*Measured 2026-01-02. dspsep 9.9.*",
     ]  # fmt: skip
 
