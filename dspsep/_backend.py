@@ -19,6 +19,7 @@ __all__ = [
     "as_array",
     "asarray_like",
     "host_exits",
+    "is_cupy",
     "is_numpy",
     "namespace",
     "real_floating",
@@ -53,6 +54,11 @@ def _library(array: object) -> str:
 def is_numpy(array: object) -> bool:
     """Tell whether `array` is a NumPy array."""
     return isinstance(array, np.ndarray)
+
+
+def is_cupy(array: object) -> bool:
+    """Tell whether `array` is a CuPy array."""
+    return _library(array) == "cupy"
 
 
 def namespace(*arrays: object) -> Namespace:

@@ -5,7 +5,7 @@
 * `cpu`: numba kernels for NumPy arrays, as loops that compilers turn into vector instructions. They run when
   ``DSPSEP_KERNELS=cpu`` is set, and where `simd` has no route of its own or cannot be compiled.
 * `simd`: numba kernels made of explicit vectors, several times faster again: what runs on NumPy arrays.
-* `gpu`: kernels for CuPy arrays. Until they are written, CuPy arrays run through `generic`.
+* `gpu`: kernels for CuPy arrays, in CUDA C, and `generic` where its expressions do as well.
 
 All spectrogram-shaped arrays here are **frame-major**: (n_channels, n_frames, n_freqs), C-contiguous,
 so that one frame is one run of memory for the FFT, and neighbouring bins are neighbouring lanes for the
@@ -246,9 +246,10 @@ def kernels_for(array: Array) -> Kernels:
 
 def level_for(array: Array | None = None) -> str:
     """Return the name of the implementation for an array; of NumPy arrays, if none is given."""
+    setting = os.environ.get("DSPSEP_KERNELS", "")
     if array is None or _backend.is_numpy(array):
-        return _level(os.environ.get("DSPSEP_KERNELS", ""))
-    return "generic"
+        return _level(setting)
+    return "gpu" if _backend.is_cupy(array) and setting != "generic" else "generic"
 
 
 @cache

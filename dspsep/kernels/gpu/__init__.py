@@ -1,5 +1,73 @@
-"""Kernels for CuPy arrays: the room is ready, the kernels come with the GPU work.
+"""Kernels for CuPy arrays, on the device where the arrays are.
 
-Until then `dspsep.kernels.kernels_for` hands CuPy arrays to `dspsep.kernels.generic`, whose array-API
-expressions run on the device.
+CUDA C where it saves what array expressions cannot: passes over memory, launches, or sorts. Everything else
+is `dspsep.kernels.generic`, whose array-API expressions run on the device as they are.
 """
+
+from __future__ import annotations
+
+from dspsep.kernels.generic import (
+    activation_terms,
+    bin_covariances,
+    contrast_step,
+    coordinate_sweeps,
+    cross_spectra,
+    demixed_powers,
+    diffusion_step,
+    divergence_terms,
+    fastmnmf_covariances,
+    fastmnmf_sweep,
+    filter_spectra,
+    gaussian_estimates,
+    gaussian_model,
+    gaussian_step,
+    istft,
+    low_rank_covariances,
+    low_rank_terms,
+    median_of_frames,
+    median_over_frequency,
+    median_over_time,
+    pair_projection,
+    product,
+    product_with_transposed,
+    projection_sweep,
+    similar_frames,
+    soft_mask,
+    steering_sweep,
+    stft,
+    template_terms,
+    weighted_covariances,
+)
+
+__all__ = [
+    "activation_terms",
+    "bin_covariances",
+    "contrast_step",
+    "coordinate_sweeps",
+    "cross_spectra",
+    "demixed_powers",
+    "diffusion_step",
+    "divergence_terms",
+    "fastmnmf_covariances",
+    "fastmnmf_sweep",
+    "filter_spectra",
+    "gaussian_estimates",
+    "gaussian_model",
+    "gaussian_step",
+    "istft",
+    "low_rank_covariances",
+    "low_rank_terms",
+    "median_of_frames",
+    "median_over_frequency",
+    "median_over_time",
+    "pair_projection",
+    "product",
+    "product_with_transposed",
+    "projection_sweep",
+    "similar_frames",
+    "soft_mask",
+    "steering_sweep",
+    "stft",
+    "template_terms",
+    "weighted_covariances",
+]
