@@ -237,13 +237,22 @@ def test_what_is_first_where():
             assert gain(name, case) > max(gain(other, case) for other in demixing) + lead
         for case in ("c_sim_3x3_rt150", "c_sim_4x4_rt150"):
             assert gain("`FDICA()`", case) > gain(name, case) + 5
-            assert gain(short, case) > gain('the same, `init="random"`', case) + 7
-    assert mean("`FastMNMF2()`") == pytest.approx(mean("`FDICA()`"), abs=1.5)
-    for case in ROOMS:
-        if "3x3" in case or "4x4" in case:
-            assert gain("`FDICA()`", case) == max(gain(row.name, case) for row in STORED.rows)
+            assert gain(short, case) == pytest.approx(gain('the same, `init="random"`', case) + 9.5, abs=0.5)
+    assert 1 < mean("`FastMNMF2()`") - mean("`FDICA()`") < 2
+    for case in ("c_sim_3x3_rt150", "c_sim_4x4_rt150", "c_sim_4x4_rt350"):
+        assert gain("`FDICA()`", case) == max(gain(row.name, case) for row in STORED.rows)
+    assert abs(gain("`FDICA()`", "c_sim_3x3_rt350") - gain("`FastMNMF2()`", "c_sim_3x3_rt350")) < 1
 
 
-def test_a_choice_on_other_recordings_is_ahead_by_less():
-    chosen = float(np.mean(rooms.left_out(STORED, ROOMS).values(GAIN, ROOMS)))
-    assert max(map(mean, THEIRS)) < chosen < mean("`FDICA()`")
+def test_what_random_starts_do():
+    counts = {cell.n_seeds for row in STORED.rows for cell in row.cells.values()}
+    assert counts == {1, 3}
+    for name, low, high in (("`CACGMM()`", 2, 8), ("`FastMNMF2()`", 4.5, 12)):
+        gains = sorted(STORED.row(name).cells["c_sim_3x3_rt350"].scores[GAIN])
+        np.testing.assert_allclose(gains, [low, high, high], atol=0.5)
+
+
+def test_a_choice_on_other_recordings_is_the_same_for_all():
+    chosen = rooms.left_out(STORED, ROOMS).values(GAIN, ROOMS)
+    assert chosen == [gain("`FastMNMF2()`", case) for case in ROOMS]
+    assert np.mean(chosen) > max(map(mean, THEIRS)) + 1
