@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("numba")
 from dspsep.kernels.cpu._jit import kernel
-from dspsep.kernels.simd._network import Load, Pair, network
+from dspsep.kernels._networks import Load, Pair, network
 from dspsep.kernels.simd._selection import medians, selection
 from dspsep.kernels.simd._vectors import LANES
 
