@@ -39,7 +39,7 @@ __all__ = ["LONGEST", "median_over_frequency", "median_over_time", "outputs_at_o
 
 # Longer networks would not fit into the 255 registers of a thread.
 LONGEST = 127
-# Threads of a block over frames: some four blocks of the longest networks fit on a multiprocessor.
+# Threads of a block over frames: three blocks of the longest networks fit on a multiprocessor.
 _THREADS = 128
 # Over bins: frames of a block, one for each lane; the most warps, and bins that they work on.
 _LANES, _WARPS, _BINS = 32, 16, 128

@@ -118,6 +118,16 @@ template <class T> T __shfl_down_sync(unsigned, T v, int d, int = 32) {
     return host::from_lane(v, LANE + d < 32 ? LANE + d : LANE); }
 template <class T> T __shfl_up_sync(unsigned, T v, int d, int = 32) {
     return host::from_lane(v, LANE - d >= 0 ? LANE - d : LANE); }
+static inline unsigned __ballot_sync(unsigned, int predicate) {
+    int base = host::current / 32 * 32;
+    unsigned mask = 0;
+    host::exchanged[host::current] = predicate != 0;
+    host::wait(host::WARP);
+    for (int i = base; i < base + 32 && i < (int)host::fibres.size(); i++)
+        mask |= (unsigned)(host::exchanged[i] != 0) << (i - base);
+    host::wait(host::WARP);
+    return mask;
+}
 template <class T> static inline T __ldg(const T *p) { return *p; }
 static inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 static inline double rsqrt(double x) { return 1.0 / sqrt(x); }
