@@ -1,7 +1,8 @@
 """Selection networks: the running medians of a tile of neighbouring outputs, as a list of comparisons.
 
 Which values are compared with which never depends on the values, so that a list for one tile serves every
-lane of a vector, every thread of a GPU, and every tile. A comparison takes two values to the smaller and the larger of them.
+lane of a vector, every thread of a GPU, and every tile. A comparison takes two values to the smaller and the
+larger of them.
 
 The windows of `n_outputs` neighbours of length l share their middle l - n_outputs + 1 elements: the core.
 It is sorted once. Then the tile is halved: each half shares further elements, which are sorted and merged

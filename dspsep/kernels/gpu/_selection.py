@@ -1,8 +1,8 @@
-"""Selection of ranks in CUDA C: networks as lines of code, and what serves where they would be too long.
+"""Words for both precisions, and selection of ranks: networks as lines of code, and a search for long lists.
 
-A network becomes one statement for each minimum or maximum, on constants that the compiler keeps in registers.
-There is no branch, so all lanes of a warp go the same way. It is the network that the CPU runs; only the words
-differ.
+A network becomes one statement for each minimum or maximum, on constants that the compiler keeps in
+registers. There is no branch, so all lanes of a warp go the same way. It is the network that the CPU runs;
+only the words differ.
 
 Longer lists are searched instead: the order of floating-point numbers is that of their bits, with the sign
 turned, as integers. Two bits of the rank's number are found in each pass over the list.
@@ -21,6 +21,7 @@ __all__ = ["SEARCH", "lines", "typed"]
 _WORDS = {
     "float32": {
         "REAL": REAL["float32"],
+        "COMPLEX": "float2",
         "KEY": "unsigned",
         "SIGNED": "int",
         "BITS": "32",
@@ -32,6 +33,7 @@ _WORDS = {
     },
     "float64": {
         "REAL": REAL["float64"],
+        "COMPLEX": "double2",
         "KEY": "unsigned long long",
         "SIGNED": "long long",
         "BITS": "64",
@@ -43,7 +45,7 @@ _WORDS = {
     },
 }
 
-#: Defines `ranked(rank, each)`: the value of a rank, from 0, of those that ``each(visit)`` calls `visit` with.
+#: Defines `ranked(rank, each)`: the value of a rank, from 0, of those that ``each(visit)`` visits.
 SEARCH = """
 __device__ __forceinline__ KEY key_of(REAL value) {
     const SIGNED bits = TO_BITS(value);
@@ -57,7 +59,7 @@ __device__ __forceinline__ REAL value_of(KEY key) {
 template <class Each> __device__ __forceinline__ REAL ranked(int rank, Each each) {
     KEY found = 0;
     for (int shift = BITS - 2; shift >= 0; shift -= 2) {
-        const KEY one = found | (KEY)1 << shift, two = found | (KEY)2 << shift, three = found | (KEY)3 << shift;
+        const KEY step = (KEY)1 << shift, one = found + step, two = one + step, three = two + step;
         int below_one = 0, below_two = 0, below_three = 0;
         each([&](REAL value) {
             const KEY key = key_of(value);

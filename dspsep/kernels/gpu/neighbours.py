@@ -2,8 +2,9 @@
 
 A block has one list, and a thread one bin of its frames, so that reads of a frame are coalesced. The list is
 gathered in shared memory without its gaps. A network takes an even number of values to the two in the middle;
-what is missing to that number is made up by infinities of both signs. How many frames a list names is known to
-the device alone, so that a kernel has networks of three sizes, of which a block takes the smallest that does.
+what is missing to that number is made up by infinities of both signs. How many frames a list names is known
+to the device alone, so that a kernel has networks of three sizes, of which a block takes the smallest that
+does.
 
 Lists of more than `LONGEST` are searched for the bits of their medians (`_selection.SEARCH`), which reads all
 their values from a cache as often as a number has pairs of bits.
@@ -35,7 +36,7 @@ _SIZES = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
 _SHORT = """
 __device__ __forceinline__ REAL picked(const REAL *x, int frame, int n_freqs) {
-    const REAL value = x[(long long)max(frame, 0) * n_freqs];  // without a branch, which would break networks up
+    const REAL value = x[(long long)max(frame, 0) * n_freqs];  // no branch, which would break networks up
     return frame >= 0 ? value : frame == -1 ? -INFINITE : INFINITE;
 }
 extern "C" __global__ void median_of_frames(

@@ -1,12 +1,12 @@
 """Which frames are most alike: peaks of rows of a similarity matrix, in order, in one launch.
 
-A block has one row. It lists the peaks in their order; if there are more than are asked for, it searches for the
-bits of the value of the last of those (all threads count), and keeps what is above, and of what equals it the
-first. Of what is left each finds its place by counting those before it.
+A block has one row. It lists the peaks in their order; if there are more than are asked for, it searches for
+the bits of the value of the last of those (all threads count), and keeps what is above, and of what equals it
+the first. Of what is left each finds its place by counting those before it.
 
 What bounds it (estimate; nothing of this was measured): to read the matrix once, 4 bytes a value in single
-precision, from wherever the product that it comes from was written. Whether a value is a peak is nearly always
-settled by its next neighbours, which lie in the first-level cache.
+precision, from wherever the product that it comes from was written. Whether a value is a peak is nearly
+always settled by its next neighbours, which lie in the first-level cache.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ __device__ __forceinline__ int summed(int own, int *counts) {
     return own;
 }
 extern "C" __global__ void similar_frames(
-    const REAL *similarity, int *lists, long long *frames, int n_frames, REAL threshold, int distance, int most,
-    int n_places
+    const REAL *similarity, int *lists, long long *frames, int n_frames, REAL threshold, int distance,
+    int most, int n_places
 ) {
     __shared__ int counts[THREADS / 32];
     const REAL *row = similarity + (long long)blockIdx.x * n_frames;
@@ -112,7 +112,7 @@ def similar_frames(similarity: Array, threshold: float, distance: int, most: int
     if 0 in frames.shape:
         return frames
     distance = min(distance, n_frames)
-    # Peaks are further than `distance` apart; each row has room for all of them, and again for the chosen ones.
+    # Peaks are further than `distance` apart. Each row has room for all of them, and for those chosen.
     n_places = 1 + n_frames // (distance + 1)
     lists = xp.empty((n, 2, n_places), dtype=xp.int32, device=similarity.device)
     launch(
