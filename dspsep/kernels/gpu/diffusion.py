@@ -2,8 +2,8 @@
 
 A thread goes along the frames of one bin and has three of them in registers; the neighbouring bins, which
 other lanes of the warp have just read, come from the first-level cache. Each block adds up its two sums of
-squares in double precision, in a tree that does not change, and a second kernel, of one block, adds up those of
-the blocks in their order: the same bytes each time.
+squares in double precision, in a tree that does not change, and a second kernel, of one block, adds up those
+of the blocks in their order: the same bytes each time.
 
 What bounds it is memory (estimate; nothing of this was measured): both parts are read and one is written, 12
 bytes a value in single precision, where array expressions move some 100. Two launches an iteration.

@@ -1,8 +1,8 @@
 """Ratio masks in one pass over two spectrograms, with no temporaries of their size.
 
-Threads stride over the memory as it lies: arrays whose axes are exchanged alike need no copies. What bounds it
-is that memory (estimate; nothing of this was measured): two arrays are read and one is written, 12 bytes a
-value in single precision, where array expressions move some 100.
+Threads stride over the memory as it lies: arrays whose axes are exchanged alike need no copies. What bounds
+it is that memory (estimate; nothing of this was measured): two arrays are read and one is written, 12 bytes
+a value in single precision, where array expressions move some 100.
 """
 
 from __future__ import annotations

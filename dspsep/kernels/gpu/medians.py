@@ -3,12 +3,12 @@
 Up to `LONGEST`, by the selection networks of the CPU (`dspsep.kernels._networks`), in registers: one thread
 makes `n_outputs` neighbouring medians, which share the sorted middle of their windows.
 
-* *Over frames* a thread has one bin, and the threads of a warp neighbouring ones, so that each element is one
-  coalesced read. Tiles of the same bins read the same frames; the second-level cache has them. Where edges
-  mirror an element is known to whole warps, and costs a few instructions for all its lanes at once.
+* *Over frames* a thread has one bin, and the threads of a warp neighbouring ones, so that each element is
+  one coalesced read. Tiles of the same bins read the same frames; the second-level cache has them. Where
+  edges mirror an element is known to whole warps, and costs a few instructions for all its lanes at once.
 * *Over bins* a thread has one frame. Blocks of 32 frames lie in shared memory, in rows an odd number of
-  values apart, so that 32 lanes that read the same bin of as many frames use as many banks. Medians go back the
-  same way, and are written in rows.
+  values apart, so that 32 lanes that read the same bin of as many frames use as many banks. Medians go back
+  the same way, and are written in rows.
 
 Compiled for an H100 the networks for 31 take 64 registers of a thread in single precision, those for 127 168;
 in double precision the longest has a few values in memory.

@@ -1,13 +1,14 @@
 """Products of spectra, bin by bin, where they lie.
 
-Batches of small matrix products are what cuBLAS is for, but its batches would be the bins, which are the last
-axis here: both factors would be transposed on the way in, each of them another pass over memory, for products of
-a few rows. A filter of one channel is even a mere multiplication. Here a thread has one bin, so that all reads
-are coalesced, and up to four rows of the left factor, so that what it reads of the right one serves all of them.
+Batches of small matrix products are what cuBLAS is for, but its batches would be the bins, which are the
+last axis here: both factors would be transposed on the way in, each of them another pass over memory, for
+products of a few rows. A filter of one channel is even a mere multiplication. Here a thread has one bin, so
+that all reads are coalesced, and up to four rows of the left factor, so that what it reads of the right one
+serves all of them.
 
-What bounds it is memory (estimate; nothing of this was measured): for `n` outputs of `m` inputs each input is
-read once for four outputs, from a cache after the first time, and each output is written once: 8 bytes for each
-complex number of single precision. Sums are made in the precision of the spectra, in their order.
+What bounds it is memory (estimate; nothing of this was measured): for `n` outputs of `m` inputs each input
+is read once for four outputs, from a cache after the first time, and each output is written once: 8 bytes
+for each complex number of single precision. Sums are made in the precision of the spectra, in their order.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def filter_spectra(filters: Array, spectra: Array) -> Array:
 
 
 def _products(a: Array, b: Array, n_q: int, steps: tuple[int, int], sign: int) -> Array:
-    """Return the sums over the second axis of `a`; `steps` are those of `b` for an output, and for an addend."""
+    """Return the sums over the second axis of `a`; `steps` are those in `b` to an output and an addend."""
     xp = _backend.namespace(a, b)
     kind = xp.result_type(a.dtype, b.dtype)
     a, b = (contiguous(xp.astype(array, kind, copy=False)) for array in (a, b))

@@ -6,8 +6,8 @@ and divides by the weight. Nothing is added atomically, so that the same spectra
 
 Masks stay an array expression: that is one pass over the spectra already, and what it makes is what cuFFT
 reads. Long audio is transformed in blocks of frames: beside input and output there are at most `_VALUES`
-samples of frames, and their spectra, twice for the inverse, since cuFFT overwrites what it inverts. The frames
-that two blocks of the inverse share are transformed twice.
+samples of frames, and their spectra, twice for the inverse, since cuFFT overwrites what it inverts. The
+frames that two blocks of the inverse share are transformed twice.
 
 What bounds them is memory (estimates; nothing of this was measured): with a hop of a quarter, framing reads
 each sample once from memory and writes it four times, overlap-add reads four values for each that it writes:
