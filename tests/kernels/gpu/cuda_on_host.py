@@ -2,7 +2,7 @@
 
 It is a test of what a kernel computes and where it reads and writes, not of how fast it is. Blocks are run
 one after the other. The threads of a block are fibres that take turns: each runs until it waits for the
-others, and the last to arrive lets all go on. A thread that ends while others wait for it, or arrays written
+others, and the last to arrive lets all go on, the next time in the opposite order. A thread that ends while others wait for it, or arrays written
 past their ends, are errors, as they would be, or should be, on a device. What is read before or after an
 array is NaN.
 """
@@ -90,9 +90,12 @@ static void run_block() {
         makecontext(&f.context, start, 0);
         f.wait = RUNS;
     }
-    for (;;) {
+    for (int round = 0;; round++) {  // the last thread first in every other one: no order is promised
         int ran = 0;
-        for (int i = 0; i < n; i++) if (fibres[i].wait == RUNS) { run(i); ran = 1; }
+        for (int j = 0; j < n; j++) {
+            int i = round % 2 ? n - 1 - j : j;
+            if (fibres[i].wait == RUNS) { run(i); ran = 1; }
+        }
         int released = release(0, n, BLOCK);
         for (int w = 0; w < n; w += 32) released |= release(w, w + 32 < n ? w + 32 : n, WARP);
         if (failed || (!ran && !released)) break;
