@@ -19,9 +19,9 @@ STEP = re.compile(r"const REAL (\w+) = (MINIMUM|MAXIMUM)\((\w+), (\w+)\);")
 
 
 def values_of(shape, dtype="float32", seed=0):
-    """Return values of both signs, among them many that are equal, zeros of both signs, and infinities."""
+    """Return values of both signs, many of them equal: zeros of both signs, infinities, what overflows."""
     rng = np.random.default_rng(seed)
-    values = rng.choice([0.0, -0.0, 0.5, -3.0, 1e-42, 3e8, np.inf, -np.inf], size=shape)
+    values = rng.choice([0.0, -0.0, 0.5, -3.0, 1e-42, 3e38, np.inf, -np.inf], size=shape)
     return np.where(rng.uniform(size=shape) < 0.5, values, rng.standard_normal(shape)).astype(dtype)
 
 
