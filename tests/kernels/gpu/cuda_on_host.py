@@ -3,8 +3,8 @@
 It is a test of what a kernel computes and where it reads and writes, not of how fast it is. Blocks are run
 one after the other. The threads of a block are fibres that take turns: each runs until it waits for the
 others, and the last to arrive lets all go on, the next time in the opposite order. A thread that ends while
-others wait for it, or arrays written past their ends, are errors, as they would be, or should be, on a device.
-What is read before or after an array is NaN.
+others wait for it, or arrays written past their ends, are errors, as they would be, or should be, on a
+device. What is read before or after an array is NaN.
 """
 
 from __future__ import annotations
