@@ -1,4 +1,4 @@
-"""Selection networks: right for zeros and ones, hence for all; and the same as machine code and as data."""
+"""Selection networks: right for zeros and ones, hence for all."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ import random
 import numpy as np
 import pytest
 
-pytest.importorskip("numba")
-from dspsep.kernels.cpu._jit import kernel
-from dspsep.kernels.simd._network import Load, Pair, network
-from dspsep.kernels.simd._selection import medians, selection
-from dspsep.kernels.simd._vectors import LANES
+from dspsep.kernels._networks import Load, Pair, middle, network
 
 SIZES = [(1, 1), (3, 1), (3, 2), (5, 4), (7, 7), (9, 8), (11, 3), (13, 4)]
 LARGE = [(17, 16), (31, 16), (63, 32), (101, 64), (129, 16)]
@@ -50,19 +46,37 @@ def test_all_inputs_of_zeros_and_ones(length, n_outputs):
     assert outputs_of(network(length, n_outputs), elements) == expected
 
 
-@pytest.mark.parametrize(("length", "n_outputs"), LARGE)
-def test_inputs_of_zeros_and_ones_where_one_more_decides(length, n_outputs):
-    # There are too many for all. What can go wrong shows where half of a window, or one more, are ones.
+def elements_where_one_more_decides(length, n_outputs, n_inputs):
+    """Return inputs of zeros and ones of which half of a window, or one more, are ones: what can go wrong."""
     rng, n_elements, inputs = random.Random(0), length + n_outputs - 1, []
-    for i in range(2000):
+    for i in range(n_inputs):
         window = [1] * (length // 2 + i % 2) + [0] * (length - length // 2 - i % 2)
         rng.shuffle(window)
         start = rng.randrange(n_outputs)
         others = [rng.randint(0, 1) for _ in range(n_elements - length)]
         inputs.append(others[:start] + window + others[start:])
-    elements = [sum(inputs[i][e] << i for i in range(len(inputs))) for e in range(n_elements)]
-    expected = medians_of_bits(elements, length, n_outputs, len(inputs))
+    return [sum(inputs[i][e] << i for i in range(n_inputs)) for e in range(n_elements)]
+
+
+@pytest.mark.parametrize(("length", "n_outputs"), LARGE)
+def test_inputs_of_zeros_and_ones_where_one_more_decides(length, n_outputs):
+    elements = elements_where_one_more_decides(length, n_outputs, 2000)  # there are too many for all
+    expected = medians_of_bits(elements, length, n_outputs, 2000)
     assert outputs_of(network(length, n_outputs), elements) == expected
+
+
+@pytest.mark.parametrize("n", [2, 4, 6, 10])
+def test_the_two_in_the_middle(n):
+    elements = [sum((i >> e & 1) << i for i in range(2**n)) for e in range(n)]
+    assert outputs_of(middle(n), elements) == middles_of_bits(elements, 2**n)
+
+
+def middles_of_bits(elements, n_inputs):
+    n = len(elements)
+    counts = sum(np.array([element >> i & 1 for i in range(n_inputs)]) for element in elements)
+    # In order, zeros come first: rank r is a one where there are at least n - r of them.
+    least = n // 2 + 1, n // 2
+    return [sum(1 << i for i in np.flatnonzero(counts >= some).tolist()) for some in least]
 
 
 @pytest.mark.core
@@ -79,33 +93,3 @@ def test_neighbours_share_their_work():
     one, many = network(31, 1), network(31, 16)
     assert many.n_comparisons / 16 < one.n_comparisons / 8
     assert many.n_comparisons == 518  # as the documentation says
-
-
-@kernel
-def _run(address, table, values, places, out, n_outputs, n_tiles):
-    steps = (0, n_outputs, n_outputs * LANES)
-    medians(address, table, values, 0, places, 0, out, 0, LANES, n_tiles, steps)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("length", "n_outputs"), [(1, 1), (3, 2), (9, 8), (31, 16), (63, 32)])
-def test_machine_code_and_data_are_the_same_network(dtype, length, n_outputs):
-    rng = np.random.default_rng(0)
-    # More tiles than the data run abreast, and no multiple of them.
-    n_tiles = 11
-    n_elements = n_tiles * n_outputs + length - 1
-    values = rng.choice([-2.0, 0.0, 0.5, 1e-30, 1e30], (n_elements, LANES)).astype(dtype)
-    values[::3] = rng.standard_normal(values[::3].shape)
-    places = np.arange(n_elements) * LANES
-    expected = np.stack([np.median(values[i : i + length], axis=0) for i in range(n_tiles * n_outputs)])
-    for compiled in (True, False):
-        chosen = selection(length, dtype, n_outputs, compiled)
-        out = np.zeros((n_tiles * n_outputs, LANES), dtype)
-        _run(chosen.address, chosen.table, values.reshape(-1), places, out.reshape(-1), n_outputs, n_tiles)
-        np.testing.assert_array_equal(out, expected)
-
-
-def test_long_networks_are_data_and_short_ones_are_compiled():
-    assert selection(31, "float32", 16).table.size == 1
-    assert selection(201, "float32", 64).table.size > 1
-    assert selection(5, "float32", 16).n_outputs == 4

@@ -92,7 +92,8 @@ def _stamp(compiled: Any) -> None:
 
 @cache
 def _fingerprint() -> str:
-    sources = sorted(Path(__file__).parents[1].glob("*/*.py"))
+    folder = Path(__file__).parents[1]
+    sources = sorted([folder / "_networks.py", *folder.glob("*/*.py")])
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 

@@ -11,33 +11,30 @@ from dspsep.kernels.generic import (
     bin_covariances,
     contrast_step,
     coordinate_sweeps,
-    cross_spectra,
     demixed_powers,
-    diffusion_step,
     divergence_terms,
     fastmnmf_covariances,
     fastmnmf_sweep,
-    filter_spectra,
     gaussian_estimates,
     gaussian_model,
     gaussian_step,
-    istft,
     low_rank_covariances,
     low_rank_terms,
-    median_of_frames,
-    median_over_frequency,
-    median_over_time,
     pair_projection,
     product,
     product_with_transposed,
     projection_sweep,
-    similar_frames,
-    soft_mask,
     steering_sweep,
-    stft,
     template_terms,
     weighted_covariances,
 )
+from dspsep.kernels.gpu.diffusion import diffusion_step
+from dspsep.kernels.gpu.masks import soft_mask
+from dspsep.kernels.gpu.medians import median_over_frequency, median_over_time
+from dspsep.kernels.gpu.neighbours import median_of_frames
+from dspsep.kernels.gpu.similarity import similar_frames
+from dspsep.kernels.gpu.spectra import cross_spectra, filter_spectra
+from dspsep.kernels.gpu.transforms import istft, stft
 
 __all__ = [
     "activation_terms",

@@ -6,7 +6,8 @@ well, where each thread of a block is run in turn (tests/kernels/gpu). Hence the
 
 * ``extern "C" __global__ void name(...)``, parameters of plain types, no templates there, no headers;
 * shared memory of a size known when the source is written, no dynamic one;
-* threads meet in ``__syncthreads()``, ``__syncwarp()`` and ``__shfl_*_sync``, and all lanes do;
+* threads meet in ``__syncthreads()``, ``__syncwarp()``, ``__ballot_sync`` and ``__shfl_*_sync``, and all
+  lanes do;
 * sums in a fixed order and no atomic additions of fractions: the same input gives the same bytes.
 """
 

@@ -23,8 +23,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from dspsep._typing import Array
+from dspsep.kernels._networks import Load, Network, Pair, network
 from dspsep.kernels.cpu._jit import inlined, native
-from dspsep.kernels.simd._network import Load, Network, Pair, network
 from dspsep.kernels.simd._vectors import (
     LANES,
     data_of,

@@ -2,9 +2,9 @@
 
 It is a test of what a kernel computes and where it reads and writes, not of how fast it is. Blocks are run
 one after the other. The threads of a block are fibres that take turns: each runs until it waits for the
-others, and the last to arrive lets all go on. A thread that ends while others wait for it, or arrays written
-past their ends, are errors, as they would be, or should be, on a device. What is read before or after an
-array is NaN.
+others, and the last to arrive lets all go on, the next time in the opposite order. A thread that ends while
+others wait for it, or arrays written past their ends, are errors, as they would be, or should be, on a
+device. What is read before or after an array is NaN.
 """
 
 from __future__ import annotations
@@ -90,9 +90,12 @@ static void run_block() {
         makecontext(&f.context, start, 0);
         f.wait = RUNS;
     }
-    for (;;) {
+    for (int round = 0;; round++) {  // the last thread first in every other one: no order is promised
         int ran = 0;
-        for (int i = 0; i < n; i++) if (fibres[i].wait == RUNS) { run(i); ran = 1; }
+        for (int j = 0; j < n; j++) {
+            int i = round % 2 ? n - 1 - j : j;
+            if (fibres[i].wait == RUNS) { run(i); ran = 1; }
+        }
         int released = release(0, n, BLOCK);
         for (int w = 0; w < n; w += 32) released |= release(w, w + 32 < n ? w + 32 : n, WARP);
         if (failed || (!ran && !released)) break;
@@ -118,6 +121,16 @@ template <class T> T __shfl_down_sync(unsigned, T v, int d, int = 32) {
     return host::from_lane(v, LANE + d < 32 ? LANE + d : LANE); }
 template <class T> T __shfl_up_sync(unsigned, T v, int d, int = 32) {
     return host::from_lane(v, LANE - d >= 0 ? LANE - d : LANE); }
+static inline unsigned __ballot_sync(unsigned, int predicate) {
+    int base = host::current / 32 * 32;
+    unsigned mask = 0;
+    host::exchanged[host::current] = predicate != 0;
+    host::wait(host::WARP);
+    for (int i = base; i < base + 32 && i < (int)host::fibres.size(); i++)
+        mask |= (unsigned)(host::exchanged[i] != 0) << (i - base);
+    host::wait(host::WARP);
+    return mask;
+}
 template <class T> static inline T __ldg(const T *p) { return *p; }
 static inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 static inline double rsqrt(double x) { return 1.0 / sqrt(x); }

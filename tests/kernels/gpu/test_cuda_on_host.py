@@ -48,6 +48,27 @@ def test_lanes_exchange():
     np.testing.assert_array_equal(sums, values.reshape(3, 2, 32).sum(axis=2))
 
 
+def test_no_order_of_threads_is_relied_on():
+    race = """
+extern "C" __global__ void shifted(const float *x, float *y) {
+    __shared__ float own[32];
+    own[threadIdx.x] = x[threadIdx.x];
+    __syncthreads();
+    const float next = own[(threadIdx.x + 1) % 32];
+    MEETING
+    own[threadIdx.x] = 2 * next;
+    __syncthreads();
+    y[threadIdx.x] = own[threadIdx.x];
+}
+"""
+    x, y = np.arange(32, dtype=np.float32), np.empty(32, np.float32)
+    expected = 2 * np.roll(x, -1)
+    launch(race.replace("MEETING", "__syncthreads();"), "shifted", (1,), (32,), x, y)
+    np.testing.assert_array_equal(y, expected)
+    launch(race.replace("MEETING", ""), "shifted", (1,), (32,), x, y)
+    assert (y != expected).sum() > 1  # the thread that runs first sees what it should in any order
+
+
 def kernel(body, name="k"):
     return f'extern "C" __global__ void {name}(const float *x, float *y, int n) {{ {body} }}'
 

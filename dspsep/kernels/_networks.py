@@ -1,7 +1,8 @@
 """Selection networks: the running medians of a tile of neighbouring outputs, as a list of comparisons.
 
 Which values are compared with which never depends on the values, so that a list for one tile serves every
-lane of a vector and every tile. A comparison takes two values to the smaller and the larger of them.
+lane of a vector, every thread of a GPU, and every tile. A comparison takes two values to the smaller and the
+larger of them.
 
 The windows of `n_outputs` neighbours of length l share their middle l - n_outputs + 1 elements: the core.
 It is sorted once. Then the tile is halved: each half shares further elements, which are sorted and merged
@@ -27,7 +28,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-__all__ = ["Load", "Network", "Pair", "Store", "network"]
+__all__ = ["Load", "Network", "Pair", "Store", "middle", "network"]
 
 
 class Load(NamedTuple):
@@ -58,7 +59,10 @@ Step = Load | Pair | Store
 
 @dataclass(frozen=True)
 class Network:
-    """The steps that take `length + n_outputs - 1` elements to `n_outputs` medians of `length`."""
+    """The steps that take `length + n_outputs - 1` elements to `n_outputs` medians of `length`.
+
+    Those of `middle` take `length` elements to the two in their middle.
+    """
 
     length: int
     n_outputs: int
@@ -167,3 +171,15 @@ def network(length: int, n_outputs: int) -> Network:
     builder.outputs(0, n_outputs - 1, core[low : high + 1], low)
     steps = list(_needed(builder.steps))
     return Network(length, n_outputs, tuple(reversed(steps)))
+
+
+@lru_cache(maxsize=64)
+def middle(n: int) -> Network:
+    """Return the network for the two in the middle of an even number `n`, of which the lower comes first.
+
+    It serves fewer elements as well, made up to `n` by infinities of both signs.
+    """
+    builder = _Builder(n)
+    ordered = builder.sorted(0, n)
+    builder.steps += [Store(ordered[n // 2 - 1], 0), Store(ordered[n // 2], 1)]
+    return Network(n, 2, tuple(reversed(list(_needed(builder.steps)))))
