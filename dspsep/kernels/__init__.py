@@ -125,6 +125,18 @@ class Kernels(Protocol):
         what `kept`, of the shape of `factor`, says.
         """
 
+    def multiplied(
+        self, factor: Array, numerator: Array, denominator: Array, exponent: float, kept: Array | None
+    ) -> Array:
+        """Return ``factor * (numerator / denominator) ** exponent``; the factor where the denominator vanishes.
+
+        `numerator` is of the shape of `factor`, and `denominator`, and `kept`, which says where it stays,
+        of one that broadcasts to it. What is zero stays zero.
+        """
+
+    def extrapolated(self, new: Array, last: Array, momentum: float) -> Array:
+        """Return ``new * (new / last) ** momentum``, the ratio within 1e-3 and 1e3; where one is 0, `new`."""
+
     def fastmnmf_covariances(self, parts: Array, weights: Array) -> Array:
         """Return the sums over t of ``weights[m, f, t] * x x^H``: (n_freqs, n_weights, n, n).
 

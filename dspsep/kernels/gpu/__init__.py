@@ -7,14 +7,11 @@ is `dspsep.kernels.generic`, whose array-API expressions run on the device as th
 from __future__ import annotations
 
 from dspsep.kernels.generic import (
-    activation_terms,
     bin_covariances,
     contrast_step,
-    coordinate_sweeps,
     cross_spectra,
     demixed_powers,
     diffusion_step,
-    divergence_terms,
     fastmnmf_covariances,
     fastmnmf_sweep,
     filter_spectra,
@@ -35,9 +32,10 @@ from dspsep.kernels.generic import (
     soft_mask,
     steering_sweep,
     stft,
-    template_terms,
     weighted_covariances,
 )
+from dspsep.kernels.gpu.factors import activation_terms, divergence_terms, template_terms
+from dspsep.kernels.gpu.updates import coordinate_sweeps, extrapolated, multiplied
 
 __all__ = [
     "activation_terms",
@@ -48,6 +46,7 @@ __all__ = [
     "demixed_powers",
     "diffusion_step",
     "divergence_terms",
+    "extrapolated",
     "fastmnmf_covariances",
     "fastmnmf_sweep",
     "filter_spectra",
@@ -60,6 +59,7 @@ __all__ = [
     "median_of_frames",
     "median_over_frequency",
     "median_over_time",
+    "multiplied",
     "pair_projection",
     "product",
     "product_with_transposed",
