@@ -128,10 +128,10 @@ class Kernels(Protocol):
     def multiplied(
         self, factor: Array, numerator: Array, denominator: Array, exponent: float, kept: Array | None
     ) -> Array:
-        """Return ``factor * (numerator / denominator) ** exponent``; the factor where the denominator vanishes.
+        """Return ``factor * (numerator / denominator) ** exponent``; `factor` where the denominator is 0.
 
-        `numerator` is of the shape of `factor`, and `denominator`, and `kept`, which says where it stays,
-        of one that broadcasts to it. What is zero stays zero.
+        `numerator` is of the shape of `factor`; `denominator`, and `kept`, which says where the factor stays,
+        are of two dimensions that broadcast to it. What is zero stays zero.
         """
 
     def extrapolated(self, new: Array, last: Array, momentum: float) -> Array:

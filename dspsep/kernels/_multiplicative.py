@@ -22,7 +22,7 @@ def multiplied(
     ratio = numerator / xp.where(there, denominator, xp.ones_like(denominator))
     ratio = xp.where(there, ratio, xp.ones_like(ratio))
     following: Array = factor * (ratio if exponent == 1 else ratio**exponent)
-    return following if kept is None else xp.where(kept, factor, following)  # type: ignore[no-any-return]
+    return following if kept is None else xp.where(kept, factor, following)
 
 
 def extrapolated(new: Array, last: Array, momentum: float) -> Array:

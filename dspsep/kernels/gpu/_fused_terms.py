@@ -11,7 +11,8 @@ So the spectrogram is read once, and of what is as large nothing is written. The
 for which blocks of their own have sums of their own; a second kernel adds them up, in their order.
 
 Both orientations are one source: `BY_FRAMES` says whether frames are what a block owns (for activations), or
-bins (for templates). Numbers of components are multiples of 8, filled up with zeros.
+bins (for templates, which the divergence comes with: it is not worth a source without). Numbers of components
+are multiples of 8, filled up with zeros.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _SHARED_BYTES = 49152
 
 
 def n_own(n_components: int) -> int:
-    """Return how many of its side a block owns, as many as it has threads: what shared memory has room for."""
+    """Return how many of its side a block owns: one a thread, as many as shared memory has room for."""
     return 128 if shared_bytes(n_components, 128) <= _SHARED_BYTES else 64
 
 
@@ -36,11 +37,11 @@ def shared_bytes(n_components: int, size: int) -> int:
     return 4 * (n_components * (size + 4) + (n_components + size) * (N_OTHER + 4))
 
 
-def fused_source(n_components: int, by_frames: bool, divergence: str, with_loss: bool) -> str:
+def fused_source(n_components: int, by_frames: bool, divergence: str) -> str:
     """Return the source of ``terms`` for a multiple of 8 components, and a key of `DIVERGENCES`."""
     return (
         f"#define KP {n_components}\n#define BO {n_own(n_components)}\n#define BR {N_OTHER}\n"
-        f"#define BY_FRAMES {int(by_frames)}\n#define WITH_LOSS {int(with_loss)}\n"
+        f"#define BY_FRAMES {int(by_frames)}\n#define WITH_LOSS {int(not by_frames)}\n"
         f"#define HAS_PLAIN {int(divergence != 'kullback_leibler')}\ntypedef float real;\n"
         + DIVERGENCES[divergence].replace("LOG", "logf").replace("POW", "powf")
         + _FUSED
@@ -207,7 +208,7 @@ extern "C" __global__ void __launch_bounds__(BO) terms(
 }
 """
 
-#: sums (.., n) of parts (.., n_parts, n), and that of losses: by the last block of a row, which has nothing else.
+#: sums (.., n) of parts (.., n_parts, n); and that of losses, by the last block, which does nothing else.
 ADD_PARTS = (
     SUM_OF_LOSSES
     + r"""

@@ -69,28 +69,28 @@ static __device__ void sum_of_losses(const double *losses, double *loss, int n_l
 }
 """
 
-#: All terms of a model that is there. ``REAL`` stands for the type; arrays that are not wanted are never read.
+#: All terms of a model that is there. ``REAL`` stands for the type; what is not wanted is not written.
 TERMS = r"""
 extern "C" __global__ void __launch_bounds__(256) terms(
     const REAL *__restrict__ values, const REAL *__restrict__ model, REAL *__restrict__ weighted,
-    REAL *__restrict__ plain, double *__restrict__ losses, REAL level, REAL beta, REAL less, long long n) {
+    REAL *__restrict__ plain, double *__restrict__ losses, REAL level, REAL beta, REAL less, int with_loss,
+    long long n) {
     const long long step = gridDim.x * 256LL;
     double loss = 0;
+    __shared__ double totals[256];
     #pragma unroll 4
     for (long long i = blockIdx.x * 256LL + threadIdx.x; i < n; i += step) {
         REAL numerator, denominator;
-        loss += divergence(values[i], model[i] + level, beta, less, &numerator, &denominator, WITH_LOSS);
+        loss += divergence(values[i], model[i] + level, beta, less, &numerator, &denominator, with_loss);
         weighted[i] = numerator;
         if (HAS_PLAIN) plain[i] = denominator;
     }
-#if WITH_LOSS
-    __shared__ double totals[256];
+    if (!with_loss) return;
     totals[threadIdx.x] = loss;
     for (int half = 128; half > 0; half /= 2) {
         __syncthreads();
         if (threadIdx.x < half) totals[threadIdx.x] += totals[threadIdx.x + half];
     }
     if (threadIdx.x == 0) losses[blockIdx.x] = totals[0];
-#endif
 }
 """

@@ -1,23 +1,24 @@
 """What the updates of factorisations need of a spectrogram, on the device.
 
 **Routes.** In single precision, with at most 64 components, terms come from a kernel that never writes the
-model (`_fused_terms`). Everything else is composed: products by cuBLAS, and one pass over the model that makes
-all terms of it and sums the divergence. Double precision is composed, since cuBLAS has units for it that our
-kernel would leave idle; more components are, since then products outweigh what is moved, and their sums no
-longer fit into registers. Where beta is 2, callers need products alone: `product` and
+model (`_fused_terms`). Everything else is composed: products by cuBLAS, and one pass over the model that
+makes all terms of it and sums the divergence. Double precision is composed, since cuBLAS has units for it
+that our kernel would leave idle. So are more components: then products outweigh what is moved, and their sums
+no longer fit into registers. Where beta is 2, callers need products alone: `product` and
 `product_with_transposed` are those of `generic`, that is, cuBLAS.
 
 **What bounds it**, estimated, not measured: for F bins, T frames and K components in single precision, a
-half-update reads 4 F T bytes and makes 2 F T K fused multiply-adds, twice that for the sums of denominators
-(beta other than 1). With 1025 x 26000 and 32 components these are 107 MB and 1.7e9: some 0.03 ms of what an H100
-can move, and 0.05 ms of what it can compute, so arithmetic bounds it from about 20 components on. The same
-composed moves the spectrogram, and writes and reads the model and the terms: at least 530 MB, some 0.16 ms.
+half-update reads 4 F T bytes and makes 2 F T K fused multiply-adds, half as many again for the sums of
+denominators (beta other than 1). With 1025 x 26000 and 32 components these are 107 MB and 1.7e9: some 0.03 ms
+of what an H100 can move, and 0.05 ms of what it can compute; arithmetic bounds it from some 20 components on.
+Composed, the model and the terms are written and read as well: at least 530 MB, some 0.16 ms.
 
 **Shape.** A block owns 128 frames, or bins, with as many threads (64 where shared memory has no room for the
-factor of 128); it uses 24 to 47 kB of shared memory and 120 to 255 registers a thread, so that two to four
-blocks share a multiprocessor. The other side is cut so that there are some 1500 blocks, whatever the device: the
-order of sums, and so every byte, depends on shapes alone. The last 1 of 2**n + 1 bins makes warps of its own
-that have nothing else, which end at once.
+factor of 128). It uses 24 to 46 kB of shared memory and 120 to 255 registers a thread, of which two to four
+blocks fit on a multiprocessor. The other side is cut so that there are some 1500 blocks, whatever the device:
+the order of sums, and so every byte, depends on shapes alone. Where bins are 2**n + 1, the last one of them
+makes a block in which one warp works and the others only load. A warp reads values of 4 frames in runs of 32
+bins, or of 8 in runs of 16.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ __all__ = ["activation_terms", "divergence_terms", "template_terms"]
 
 # With more, sums of 8 frames leave no registers for anything else.
 _MOST_COMPONENTS = 64
-# About how many blocks there are, and the least that one takes of the other side: less is not worth its start.
+# About how many blocks there are, and the least that one takes of the other side, to be worth its start.
 _N_BLOCKS, _LEAST_TILES = 1536, 4
 # The most blocks of what is done value by value: each of 256 threads, and each has a sum of its own.
 _MOST_BLOCKS = 4096
@@ -60,17 +61,20 @@ def divergence_terms(
     losses = _empty(xp, values, (n_blocks if with_loss else 0,), xp.float64)
     real = values.dtype.type
     plain = _empty(xp, values, (0,), values.dtype) if denominator is None else denominator
-    scalars = real(floor), real(beta), real(beta - 1), np.int64(n)
-    source = _source(values.dtype.name, beta, with_loss)
+    scalars = real(floor), real(beta), real(beta - 1), np.int32(with_loss), np.int64(n)
+    source = _source(values.dtype.name, beta)
     launch(source, "terms", (n_blocks,), (256,), values, model, numerator, plain, losses, *scalars)
     return numerator, denominator, _loss(xp, losses, values)
 
 
-def _source(dtype: str, beta: float, with_loss: bool) -> str:
+def _source(dtype: str, beta: float) -> str:
     single = dtype == "float32"
     divergence = DIVERGENCES[divergence_of(beta)]
-    source = f"#define WITH_LOSS {int(with_loss)}\n#define HAS_PLAIN {int(beta != 1)}\n"
-    source += f"typedef {REAL[dtype]} real;\n" + divergence + TERMS.replace("REAL", REAL[dtype])
+    source = (
+        f"#define HAS_PLAIN {int(beta != 1)}\ntypedef {REAL[dtype]} real;\n"
+        + divergence
+        + TERMS.replace("REAL", REAL[dtype])
+    )
     return source.replace("LOG", "logf" if single else "log").replace("POW", "powf" if single else "pow")
 
 
@@ -83,7 +87,7 @@ def activation_terms(
     """See `dspsep.kernels.Kernels.activation_terms`."""
     if not _are_fused(values, templates, activations):
         return _COMPOSED.activation_terms(values, templates, activations, floor, beta)
-    sums = _summed(_parts(values, templates, activations, floor, beta, by_frames=True, with_loss=False))
+    sums = _summed(_parts(values, templates, activations, floor, beta, by_frames=True))
     return sums.numerator, sums.denominator
 
 
@@ -93,7 +97,12 @@ def template_terms(
     """See `dspsep.kernels.Kernels.template_terms`."""
     if not _are_fused(values, templates, activations):
         return _COMPOSED.template_terms(values, templates, activations, floor, beta, with_loss)
-    return _summed(_parts(values, templates, activations, floor, beta, by_frames=False, with_loss=with_loss))
+    numerator, denominator, loss = _summed(
+        _parts(values, templates, activations, floor, beta, by_frames=False)
+    )
+    if not with_loss:
+        loss = _backend.namespace(loss).zeros_like(loss)
+    return numerator, denominator, loss
 
 
 def _are_fused(*arrays: Array) -> bool:
@@ -111,7 +120,7 @@ class _Parts(NamedTuple):
 
 
 class _Sums(NamedTuple):
-    """Those of all of them."""
+    """Those of all of them; a loss without meaning, if there were none."""
 
     numerator: Array
     denominator: Array | None
@@ -126,7 +135,6 @@ def _parts(
     beta: float,
     *,
     by_frames: bool,
-    with_loss: bool,
 ) -> _Parts:
     xp = _backend.namespace(values, templates, activations)
     arrays = [xp.ascontiguousarray(array) for array in (values, templates, activations)]
@@ -141,9 +149,9 @@ def _parts(
         (1 if beta == 1 else 2, n_parts, *(activations if by_frames else templates).shape),
         xp.float32,
     )
-    losses = _empty(xp, values, (n_rows * n_parts if with_loss else 0,), xp.float64)
+    losses = _empty(xp, values, (0 if by_frames else n_rows * n_parts,), xp.float64)
     launch(
-        fused_source(filled, by_frames, divergence_of(beta), with_loss),
+        fused_source(filled, by_frames, divergence_of(beta)),
         "terms",
         (n_rows, n_parts),
         (n_own(filled),),
@@ -164,20 +172,15 @@ def _split(n_rows: int, n_other: int) -> tuple[int, int]:
 def _summed(parts: _Parts) -> _Sums:
     xp = _backend.namespace(parts.sums)
     n_sums, n_parts, *shape = parts.sums.shape
-    if n_parts == 1:
-        sums, loss = parts.sums[:, 0, ...], _loss(xp, parts.losses, parts.sums)
-        return _Sums(sums[0, ...], sums[1, ...] if n_sums == 2 else None, loss)
+    n, n_losses = shape[0] * shape[1], parts.losses.shape[0]
     sums = xp.empty_like(parts.sums[:, 0, ...])
     loss = _empty(xp, sums, (), xp.float64)
-    n = shape[0] * shape[1]
-    launch(
-        ADD_PARTS,
-        "add_parts",
-        (blocks(n, 256) + 1, n_sums),
-        (256,),
-        *(parts.sums, sums, parts.losses, loss),
-        *(np.int64(n), np.int32(n_parts), np.int32(parts.losses.shape[0])),
-    )
+    if n_parts > 1 or n_losses:
+        arrays = parts.sums, sums, parts.losses, loss
+        numbers = np.int64(n), np.int32(n_parts), np.int32(n_losses)
+        launch(ADD_PARTS, "add_parts", (blocks(n, 256) + 1, n_sums), (256,), *arrays, *numbers)
+    else:
+        sums = parts.sums[:, 0, ...]
     return _Sums(sums[0, ...], sums[1, ...] if n_sums == 2 else None, loss)
 
 

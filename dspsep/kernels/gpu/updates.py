@@ -1,11 +1,11 @@
 """Steps that factors take, on the device: one launch where array expressions need some eight for each row.
 
-**What bounds it**, estimated, not measured: factors are small beside spectrograms (26000 frames of 32 components
-are 3.3 MB), so launches outweigh what they do. `multiplied` and `extrapolated` read and write each value once.
-`coordinate_sweeps` goes through rows in their order, so that a column is the work of one thread: K**2 fused
-multiply-adds a sweep, 27e6 for 26000 columns of 32, each with one value from shared memory and one of the
-Gram matrix that all threads of a warp share. It is latency that bounds it: there are 1025 threads for the
-templates of as many bins. As array expressions these are 16 K launches.
+**What bounds it**, estimated, not measured: factors are small beside spectrograms (26000 frames of 32
+components are 3.3 MB), so launches outweigh what they do. `multiplied` and `extrapolated` read and write each
+value once, neighbouring threads neighbouring values. `coordinate_sweeps` goes through rows in their order, so
+that a column is the work of one thread: K**2 fused multiply-adds a sweep, 27e6 for 26000 columns of 32, each
+with one value from shared memory and one of the Gram matrix, the same for all threads. Latency bounds it:
+there are 1025 threads for the templates of as many bins. As array expressions these are 16 K launches.
 
 Columns stay in shared memory while 64 of them fit into 32 kB: 128 components in single precision, 64 in
 double. Longer ones stay in global memory, where neighbouring threads read neighbouring values.
@@ -36,13 +36,14 @@ def multiplied(
     numerator = xp.ascontiguousarray(xp.broadcast_to(numerator, factor.shape))
     stays = xp.empty((0, 0), dtype=xp.bool, device=factor.device) if kept is None else kept
     stays = xp.ascontiguousarray(stays)
-    result = xp.empty_like(factor)
+    result: Array = xp.empty_like(factor)
     n_rows, n_columns = factor.shape
     real = factor.dtype.type
     tiny = real(xp.finfo(factor.dtype).smallest_normal)
-    scalars = real(exponent), tiny, *_strides(denominator), *_strides(stays), np.int64(n_columns)
+    has_kept = np.int32(kept is not None)
+    scalars = real(exponent), tiny, *_strides(denominator), has_kept, *_strides(stays), np.int64(n_columns)
     n = n_rows * n_columns
-    source = _source(_MULTIPLIED, factor.dtype.name, POWER=exponent != 1, KEPT=kept is not None)
+    source = _source(_MULTIPLIED, factor.dtype.name)
     arrays = factor, numerator, denominator, stays, result
     launch(source, "multiplied", (blocks(n, 256),), (256,), *arrays, *scalars, np.int64(n))
     return result
@@ -60,7 +61,7 @@ def extrapolated(new: Array, last: Array, momentum: float) -> Array:
         return generic.extrapolated(new, last, momentum)
     xp = _backend.namespace(new, last)
     new, last = xp.ascontiguousarray(new), xp.ascontiguousarray(last)
-    result = xp.empty_like(new)
+    result: Array = xp.empty_like(new)
     real, n = new.dtype.type, new.shape[0] * new.shape[1]
     scalars = real(momentum), real(xp.finfo(new.dtype).smallest_normal), np.int64(n)
     source = _source(_EXTRAPOLATED, new.dtype.name)
@@ -78,14 +79,13 @@ def coordinate_sweeps(
     xp = _backend.namespace(numerator, gram, factor)
     stays = xp.empty((0,), dtype=xp.bool, device=factor.device) if kept is None else kept
     numerator, gram, factor, stays = (xp.ascontiguousarray(each) for each in (numerator, gram, factor, stays))
-    result = xp.empty_like(factor)
+    result: Array = xp.empty_like(factor)
     n_components, n = factor.shape
-    most = 16 * blocks(n_components, 16)
+    most = max(16, 1 << (n_components - 1).bit_length())
     near = most * _COLUMNS * dtype.itemsize <= _SHARED_BYTES
-    source = _source(
-        _SWEEPS, dtype.name, KEPT=kept is not None, NEAR=near, MOST=most if near else 1, COLUMNS=_COLUMNS
-    )
-    scalars = np.int32(n_components), np.int64(n), np.int32(n_sweeps)
+    source = _source(_SWEEPS, dtype.name, NEAR=near, MOST=most if near else 1, COLUMNS=_COLUMNS)
+    has_kept = np.int32(kept is not None)
+    scalars = np.int32(n_components), np.int64(n), np.int32(n_sweeps), has_kept
     arrays = numerator, gram, factor, stays, result
     launch(source, "sweeps", (blocks(n, _COLUMNS),), (_COLUMNS,), *arrays, *scalars)
     return result
@@ -101,21 +101,16 @@ _MULTIPLIED = r"""
 extern "C" __global__ void multiplied(
     const REAL *__restrict__ factor, const REAL *__restrict__ numerator,
     const REAL *__restrict__ denominator, const bool *__restrict__ kept, REAL *__restrict__ result,
-    REAL exponent, REAL tiny, long long row, long long column, long long kept_row, long long kept_column,
-    long long n_columns, long long n) {
+    REAL exponent, REAL tiny, long long row, long long column, int has_kept, long long kept_row,
+    long long kept_column, long long n_columns, long long n) {
     const long long place = blockIdx.x * 256LL + threadIdx.x;
     if (place >= n) return;
     const long long i = place / n_columns, j = place - i * n_columns;
     const REAL old = factor[place], below = denominator[i * row + j * column];
     REAL ratio = below > tiny ? numerator[place] / below : (REAL)1;
-#if POWER
-    ratio = pow(ratio, exponent);
-#endif
-    REAL following = old * ratio;
-#if KEPT
-    if (kept[i * kept_row + j * kept_column]) following = old;
-#endif
-    result[place] = following;
+    if (exponent != 1) ratio = pow(ratio, exponent);
+    const bool stays = has_kept && kept[i * kept_row + j * kept_column];
+    result[place] = stays ? old : old * ratio;
 }
 """
 
@@ -141,7 +136,8 @@ _SWEEPS = r"""
 #endif
 extern "C" __global__ void __launch_bounds__(COLUMNS) sweeps(
     const REAL *__restrict__ numerator, const REAL *__restrict__ gram, const REAL *__restrict__ factor,
-    const bool *__restrict__ kept, REAL *result, int n_components, long long n, int n_sweeps) {
+    const bool *__restrict__ kept, REAL *result, int n_components, long long n, int n_sweeps,
+    int has_kept) {
 #if NEAR
     __shared__ REAL column[MOST * COLUMNS];  // each thread has its own, and meets no other
 #endif
@@ -153,9 +149,7 @@ extern "C" __global__ void __launch_bounds__(COLUMNS) sweeps(
             const REAL *row = gram + (long long)k * n_components;
             const REAL diagonal = row[k];
             if (!(diagonal > 0)) continue;
-#if KEPT
-            if (kept[k * n + place]) continue;
-#endif
+            if (has_kept && kept[k * n + place]) continue;
             REAL dots[4] = {0, 0, 0, 0};
             int other = 0;
             for (; other + 4 <= n_components; other += 4) {
