@@ -17,6 +17,8 @@ are multiples of 8, filled up with zeros.
 
 from __future__ import annotations
 
+from functools import cache
+
 from dspsep.kernels.gpu._terms import DIVERGENCES, SUM_OF_LOSSES
 
 __all__ = ["ADD_PARTS", "N_OTHER", "fused_source", "n_own", "shared_bytes"]
@@ -37,6 +39,7 @@ def shared_bytes(n_components: int, size: int) -> int:
     return 4 * (n_components * (size + 4) + (n_components + size) * (N_OTHER + 4))
 
 
+@cache
 def fused_source(n_components: int, by_frames: bool, divergence: str) -> str:
     """Return the source of ``terms`` for a multiple of 8 components, and a key of `DIVERGENCES`."""
     return (

@@ -23,6 +23,7 @@ bins, or of 8 in runs of 16.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +68,7 @@ def divergence_terms(
     return numerator, denominator, _loss(xp, losses, values)
 
 
+@cache
 def _source(dtype: str, beta: float) -> str:
     single = dtype == "float32"
     divergence = DIVERGENCES[divergence_of(beta)]
@@ -108,8 +110,7 @@ def template_terms(
 def _are_fused(*arrays: Array) -> bool:
     """Tell whether terms of values, templates and activations come from one kernel."""
     single = all(array.dtype.name == "float32" for array in arrays)
-    n_components = arrays[1].shape[0]
-    return single and arrays[0].size > 0 and 1 <= n_components <= _MOST_COMPONENTS
+    return single and arrays[1].shape[0] <= _MOST_COMPONENTS
 
 
 class _Parts(NamedTuple):

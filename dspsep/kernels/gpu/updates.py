@@ -5,13 +5,15 @@ components are 3.3 MB), so launches outweigh what they do. `multiplied` and `ext
 value once, neighbouring threads neighbouring values. `coordinate_sweeps` goes through rows in their order, so
 that a column is the work of one thread: K**2 fused multiply-adds a sweep, 27e6 for 26000 columns of 32, each
 with one value from shared memory and one of the Gram matrix, the same for all threads. Latency bounds it:
-there are 1025 threads for the templates of as many bins. As array expressions these are 16 K launches.
+there are 1025 threads for the templates of as many bins. As array expressions two sweeps are 24 K launches.
 
 Columns stay in shared memory while 64 of them fit into 32 kB: 128 components in single precision, 64 in
 double. Longer ones stay in global memory, where neighbouring threads read neighbouring values.
 """
 
 from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
 
@@ -91,6 +93,7 @@ def coordinate_sweeps(
     return result
 
 
+@cache
 def _source(body: str, dtype: str, **settings: int) -> str:
     defined = "".join(f"#define {name} {int(value)}\n" for name, value in settings.items())
     suffix = "f" if dtype == "float32" else ""
