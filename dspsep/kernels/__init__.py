@@ -125,6 +125,18 @@ class Kernels(Protocol):
         what `kept`, of the shape of `factor`, says.
         """
 
+    def multiplied(
+        self, factor: Array, numerator: Array, denominator: Array, exponent: float, kept: Array | None
+    ) -> Array:
+        """Return ``factor * (numerator / denominator) ** exponent``; `factor` where the denominator is 0.
+
+        `numerator` is of the shape of `factor`; `denominator`, and `kept`, which says where the factor stays,
+        are of two dimensions that broadcast to it. What is zero stays zero.
+        """
+
+    def extrapolated(self, new: Array, last: Array, momentum: float) -> Array:
+        """Return ``new * (new / last) ** momentum``, the ratio within 1e-3 and 1e3; where one is 0, `new`."""
+
     def fastmnmf_covariances(self, parts: Array, weights: Array) -> Array:
         """Return the sums over t of ``weights[m, f, t] * x x^H``: (n_freqs, n_weights, n, n).
 

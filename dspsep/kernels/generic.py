@@ -17,6 +17,7 @@ from dspsep.kernels._demixing import (
     weighted_covariances,
 )
 from dspsep.kernels._gaussian import gaussian_estimates, gaussian_model, gaussian_step
+from dspsep.kernels._multiplicative import extrapolated, multiplied
 
 __all__ = [
     "activation_terms",
@@ -27,6 +28,7 @@ __all__ = [
     "demixed_powers",
     "diffusion_step",
     "divergence_terms",
+    "extrapolated",
     "fastmnmf_covariances",
     "fastmnmf_sweep",
     "filter_spectra",
@@ -39,6 +41,7 @@ __all__ = [
     "median_of_frames",
     "median_over_frequency",
     "median_over_time",
+    "multiplied",
     "pair_projection",
     "product",
     "product_with_transposed",

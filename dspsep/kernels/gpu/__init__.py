@@ -7,12 +7,9 @@ is `dspsep.kernels.generic`, whose array-API expressions run on the device as th
 from __future__ import annotations
 
 from dspsep.kernels.generic import (
-    activation_terms,
     bin_covariances,
     contrast_step,
-    coordinate_sweeps,
     demixed_powers,
-    divergence_terms,
     fastmnmf_covariances,
     fastmnmf_sweep,
     gaussian_estimates,
@@ -25,16 +22,42 @@ from dspsep.kernels.generic import (
     product_with_transposed,
     projection_sweep,
     steering_sweep,
-    template_terms,
     weighted_covariances,
 )
-from dspsep.kernels.gpu.diffusion import diffusion_step
-from dspsep.kernels.gpu.masks import soft_mask
-from dspsep.kernels.gpu.medians import median_over_frequency, median_over_time
-from dspsep.kernels.gpu.neighbours import median_of_frames
-from dspsep.kernels.gpu.similarity import similar_frames
-from dspsep.kernels.gpu.spectra import cross_spectra, filter_spectra
-from dspsep.kernels.gpu.transforms import istft, stft
+from dspsep.kernels.gpu.diffusion import (
+    diffusion_step,
+)
+from dspsep.kernels.gpu.factors import (
+    activation_terms,
+    divergence_terms,
+    template_terms,
+)
+from dspsep.kernels.gpu.masks import (
+    soft_mask,
+)
+from dspsep.kernels.gpu.medians import (
+    median_over_frequency,
+    median_over_time,
+)
+from dspsep.kernels.gpu.neighbours import (
+    median_of_frames,
+)
+from dspsep.kernels.gpu.similarity import (
+    similar_frames,
+)
+from dspsep.kernels.gpu.spectra import (
+    cross_spectra,
+    filter_spectra,
+)
+from dspsep.kernels.gpu.transforms import (
+    istft,
+    stft,
+)
+from dspsep.kernels.gpu.updates import (
+    coordinate_sweeps,
+    extrapolated,
+    multiplied,
+)
 
 __all__ = [
     "activation_terms",
@@ -45,6 +68,7 @@ __all__ = [
     "demixed_powers",
     "diffusion_step",
     "divergence_terms",
+    "extrapolated",
     "fastmnmf_covariances",
     "fastmnmf_sweep",
     "filter_spectra",
@@ -57,6 +81,7 @@ __all__ = [
     "median_of_frames",
     "median_over_frequency",
     "median_over_time",
+    "multiplied",
     "pair_projection",
     "product",
     "product_with_transposed",

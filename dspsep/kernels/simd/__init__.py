@@ -8,6 +8,7 @@ vectors to the compiler.
 
 from __future__ import annotations
 
+from dspsep.kernels._multiplicative import extrapolated, multiplied
 from dspsep.kernels.cpu.demixing import (
     bin_covariances,
     contrast_step,
@@ -40,6 +41,7 @@ __all__ = [
     "demixed_powers",
     "diffusion_step",
     "divergence_terms",
+    "extrapolated",
     "fastmnmf_covariances",
     "fastmnmf_sweep",
     "filter_spectra",
@@ -52,6 +54,7 @@ __all__ = [
     "median_of_frames",
     "median_over_frequency",
     "median_over_time",
+    "multiplied",
     "pair_projection",
     "product",
     "product_with_transposed",

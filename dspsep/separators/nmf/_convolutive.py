@@ -24,7 +24,7 @@ from typing import TypeAlias
 from dspsep import _backend
 from dspsep._typing import Array
 from dspsep.kernels import kernels_for
-from dspsep.separators.nmf._updates import Objective, blocks, collect, energy_of, multiplied
+from dspsep.separators.nmf._updates import Objective, blocks, collect, energy_of, multiplied, on_host
 
 __all__ = ["Report", "Task", "shifted", "solve"]
 
@@ -73,13 +73,15 @@ def solve(
         objective = replace(objective, energy=energy_of(V))
     n_lags = W.shape[0] // H.shape[1]
     copies = shifted(H, n_lags)
-    losses: list[float] = []
+    losses: list[Array | float] = []
     while True:
         moments = collect(objective, V, W, copies)
         losses.append(moments.loss)
         done = len(losses) - 1
-        if (done and report is not None and report(done, moments.loss, W, H)) or _ends(task, losses):
-            return W, H, tuple(losses)
+        if done and report is not None and report(done, on_host([moments.loss])[0], W, H):
+            return W, H, tuple(on_host(losses))
+        if _ends(task, losses):
+            return W, H, tuple(on_host(losses))
         if done >= task.hold:
             following = multiplied(W, moments.numerator, moments.denominator, objective.exponent)
             W = _keeping(task.fixed_templates, W, following)
@@ -138,13 +140,14 @@ def _over_lags(pulls: Array, n_lags: int) -> Array:
     return total
 
 
-def _ends(task: Task, losses: list[float]) -> bool:
+def _ends(task: Task, losses: list[Array | float]) -> bool:
     done = len(losses) - 1
     if done >= task.n_iter:
         return True
     if not task.tol or done < _CHECKED_EVERY or done % _CHECKED_EVERY or done <= task.hold:
         return False
-    return losses[-1 - _CHECKED_EVERY] - losses[-1] < task.tol * losses[0]
+    first, before, now = on_host([losses[0], losses[-1 - _CHECKED_EVERY], losses[-1]])
+    return before - now < task.tol * first
 
 
 def _keeping(fixed: Array | None, old: Array, new: Array) -> Array:

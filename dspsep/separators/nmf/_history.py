@@ -172,8 +172,8 @@ class History:
         push = xp.clip((self.push + self.given_push) * safe**-q, 0, largest)
         return xp.astype(pull, W.dtype), xp.astype(push, W.dtype)
 
-    def value(self, W: Array) -> float:
-        """Return the sum of the functions above, less its least value."""
+    def value(self, W: Array) -> Array:
+        """Return the sum of the functions above, less its least value: a number where the templates are."""
         xp = _backend.namespace(W)
         p, q = self._powers
         safe = _positive(W)
@@ -188,7 +188,8 @@ class History:
         around = xp.where(known, pull * best ** (1 - p) * rising, 0 * one)
         # Where nothing pulls there is no best template but zero.
         alone = xp.where(pulls > 0, 0 * one, pushes * safe ** (1 - q) / (1 - q))
-        return _backend.scalar(xp.sum(around + alone))
+        value: Array = xp.sum(around + alone)
+        return value
 
 
 def _positive(W: Array) -> Array:

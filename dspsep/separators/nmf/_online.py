@@ -18,7 +18,7 @@ from dspsep.separators.nmf._grouping import Groups, checked_groups, iter_group_m
 from dspsep.separators.nmf._history import History
 from dspsep.separators.nmf._settings import check_losses, matrix
 from dspsep.separators.nmf._supervision import even_start
-from dspsep.separators.nmf._updates import collect
+from dspsep.separators.nmf._updates import collect, on_host
 from dspsep.separators.nmf.templates import Templates
 from dspsep.stft import STFT
 
@@ -196,7 +196,7 @@ class Learner:
             size = xp.where(learned & (size > 0), size, xp.ones_like(size))
             W, H = W / size[:, None], H * size[None, :]
             moments = collect(prepared.objective(task.beta), prepared.values, W, H)
-            loss = moments.loss
+            loss = on_host([moments.loss])[0]
             is_learned = xp.astype(learned, W.dtype)[:, None]
             pull, push = moments.numerator * is_learned, moments.denominator * is_learned
             history = cast("History", self._history).scaled(prepared.exponent)

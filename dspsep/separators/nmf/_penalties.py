@@ -48,8 +48,8 @@ class Penalties:
         """Whether there is a penalty on activations at all."""
         return self.l1 > 0 or self.quadratic
 
-    def value(self, W: Array, H: Array) -> float:
-        """Return the penalties of frame-major factors."""
+    def value(self, W: Array, H: Array) -> Array | float:
+        """Return the penalties of frame-major factors: a number where they are, or 0."""
         known = 0.0 if self.prior is None else self.prior.value(W)
         if not self.any:
             return known
@@ -58,7 +58,8 @@ class Penalties:
         total = self.l1 * xp.sum(scaled) + self.l2 / 2 * xp.sum(scaled * scaled)
         steps = scaled[1:, :] - scaled[:-1, :]
         squares = self._of_tied(xp.sum(steps * steps, axis=0))
-        return known + _backend.scalar(total + self.continuity / 2 * xp.sum(squares))
+        value: Array = known + (total + self.continuity / 2 * xp.sum(squares))
+        return value
 
     def of_activations(
         self, size: Array, H: Array

@@ -41,16 +41,17 @@ class Prior:
     beta: float
     floor: float
 
-    def value(self, W: Array) -> float:
-        """Return what the templates of all components cost."""
+    def value(self, W: Array) -> Array:
+        """Return what the templates of all components cost: a number where they are."""
         known = W[: self.templates.shape[0], :]
         xp = _backend.namespace(W)
         if self.beta == 2:
-            return self.weight / 2 * _backend.scalar(xp.sum((self.templates - known) ** 2, dtype=xp.float64))
+            square: Array = xp.sum((self.templates - known) ** 2, dtype=xp.float64)
+            return self.weight / 2 * square
         *_, loss = kernels_for(W).divergence_terms(
             self.templates, xp.asarray(known, copy=True), self.floor, self.beta, True
         )
-        return self.weight * _backend.scalar(loss)
+        return self.weight * loss
 
     def of_templates(self, W: Array) -> tuple[Array, Array]:
         """Return what numerators and denominators of templates gain: (n_components, n_freqs) each."""

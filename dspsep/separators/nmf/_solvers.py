@@ -29,6 +29,7 @@ from dspsep.separators.nmf._updates import (
     collect,
     energy_of,
     multiplied,
+    on_host,
     sweep,
 )
 
@@ -42,8 +43,6 @@ Report: TypeAlias = Callable[[int, float, Array, Array], bool]
 _N_SWEEPS, _CHECKED_EVERY = 2, 10
 # How t grows. On music Nesterov's sequence, some 1/2, takes a third more iterations with 32 components.
 _GROWTH = 0.25
-# An update beyond another multiplies by at most this to the power of the momentum.
-_MAX_RATIO = 1e3
 
 
 class Factors(NamedTuple):
@@ -89,26 +88,27 @@ def solve(task: Task, V: Array, W: Array, H: Array, report: Report | None = None
 
 
 class _Progress:
-    """The losses so far, and whether to go on."""
+    """The losses so far, and whether to go on. They stay on a device until they are asked for."""
 
     def __init__(self, task: Task, report: Report | None) -> None:
         self._task, self._report = task, report
-        self.losses: list[float] = []
+        self.losses: list[Array | float] = []
 
-    def ends(self, loss: float, W: Array, H: Array) -> bool:
+    def ends(self, loss: Array | float, W: Array, H: Array) -> bool:
         losses, task = self.losses, self._task
         losses.append(loss)
         done = len(losses) - 1
-        if done and self._report is not None and self._report(done, loss, W, H):
+        if done and self._report is not None and self._report(done, on_host([loss])[0], W, H):
             return True
         if done >= task.n_iter:
             return True
         if not task.tol or not done or done % _CHECKED_EVERY:
             return False
-        return losses[-1 - _CHECKED_EVERY] - loss < task.tol * losses[0]
+        first, before, now = on_host([losses[0], losses[-1 - _CHECKED_EVERY], loss])
+        return before - now < task.tol * first
 
     def factors(self, W: Array, H: Array) -> Factors:
-        return Factors(W, H, tuple(self.losses))
+        return Factors(W, H, tuple(on_host(self.losses)))
 
 
 def _multiplicative(task: Task, V: Array, W: Array, H: Array, progress: _Progress) -> Factors:
@@ -122,23 +122,15 @@ def _multiplicative(task: Task, V: Array, W: Array, H: Array, progress: _Progres
 
 
 def _next_templates(task: Task, W: Array, moments: Moments, exponent: float) -> Array:
-    following = multiplied(W, moments.numerator, moments.denominator, exponent)
-    return _keeping(task.fixed_templates, W, following)
-
-
-def _keeping(fixed: Array | None, old: Array, new: Array) -> Array:
-    """Return the new templates, but the old ones where they are fixed."""
-    if fixed is None:
-        return new
-    xp = _backend.namespace(new)
-    kept: Array = xp.where(fixed[:, None] if fixed.ndim == 1 else fixed, old, new)
-    return kept
+    fixed = task.fixed_templates
+    kept = fixed[:, None] if fixed is not None and fixed.ndim == 1 else fixed
+    return multiplied(W, moments.numerator, moments.denominator, exponent, kept)
 
 
 def _accelerated(task: Task, V: Array, W: Array, H: Array, progress: _Progress) -> Factors:
     objective, fixed = task.objective, task.fixed_activations
     safe, bold = objective.exponent, _bold(objective)
-    moments = collect(objective, V, W, H)
+    moments = _weighed(collect(objective, V, W, H))
     last_W, last_H, t = W, H, 1.0
     while not progress.ends(moments.loss, W, H):
         following = t + _GROWTH
@@ -148,12 +140,13 @@ def _accelerated(task: Task, V: Array, W: Array, H: Array, progress: _Progress) 
         ahead = _beyond(new_W, last_W, momentum)
         step = Step(bold, _beyond_in(last_H, momentum) if momentum else None)
         new_H, trial_H, trial = sweep(objective, V, new_W, H, step, ahead=ahead, fixed=fixed)
+        trial = _weighed(trial)
         if trial.loss <= moments.loss:
             W, H, moments, last_W, last_H, t = ahead, trial_H, trial, new_W, new_H, following
             continue
         t = max(1.0, t / 2)
         if momentum:
-            trial = collect(objective, V, new_W, new_H)
+            trial = _weighed(collect(objective, V, new_W, new_H))
             if trial.loss <= moments.loss:
                 W, H, moments, last_W, last_H = new_W, new_H, trial, new_W, new_H
                 continue
@@ -163,7 +156,12 @@ def _accelerated(task: Task, V: Array, W: Array, H: Array, progress: _Progress) 
     return progress.factors(W, H)
 
 
-def _finished(progress: _Progress, loss: float, W: Array, H: Array) -> Factors:
+def _weighed(moments: Moments) -> Moments:
+    """Return moments whose loss is on the host: what comes next depends on it."""
+    return moments._replace(loss=on_host([moments.loss])[0])
+
+
+def _finished(progress: _Progress, loss: Array | float, W: Array, H: Array) -> Factors:
     progress.ends(loss, W, H)
     return progress.factors(W, H)
 
@@ -175,16 +173,7 @@ def _bold(objective: Objective) -> float:
 
 def _beyond(new: Array, last: Array, momentum: float) -> Array:
     """Return ``new * (new / last) ** momentum``, where zeros stay zero."""
-    if not momentum:
-        return new
-    xp = _backend.namespace(new, last)
-    tiny = xp.finfo(new.dtype).smallest_normal
-    there = (last > tiny) & (new > tiny)
-    one = xp.ones_like(new)
-    ratio = xp.where(there, new, one) / xp.where(there, last, one)
-    ratio = xp.clip(ratio, 1 / _MAX_RATIO, _MAX_RATIO)
-    beyond: Array = new * ratio**momentum
-    return beyond
+    return kernels_for(new).extrapolated(new, last, momentum) if momentum else new
 
 
 def _beyond_in(last: Array, momentum: float) -> Callable[[Array, slice], Array]:

@@ -19,20 +19,31 @@ V serves both factors: while a block is in the cache its activations are updated
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from dspsep import _backend
-from dspsep._typing import Array
+from dspsep._typing import Array, Namespace
 from dspsep.kernels import kernels_for
 from dspsep.separators.nmf._history import History
 from dspsep.separators.nmf._penalties import Penalties
 
-__all__ = ["Moments", "Objective", "Step", "blocks", "collect", "energy_of", "multiplied", "sweep"]
+__all__ = [
+    "Moments",
+    "Objective",
+    "Step",
+    "blocks",
+    "collect",
+    "energy_of",
+    "multiplied",
+    "on_host",
+    "sweep",
+]
 
-# A block of V should stay in a second-level cache. Elsewhere than in NumPy calls cost more than what they do.
-_BLOCK_BYTES, _BLOCK_BYTES_ELSEWHERE = 2**20, 2**24
+# A block of V should stay in a second-level cache. On a device a call takes as long as some 20 MB take to be
+# read, so that blocks are as large as there is room for their temporaries, two or three of the same size.
+_BLOCK_BYTES, _BLOCK_BYTES_ELSEWHERE = 2**20, 2**28
 # Kernels take so many frames at a time, or a divisor of that.
 _MULTIPLE = 8
 
@@ -77,13 +88,14 @@ class Moments(NamedTuple):
     """What the next templates depend on, at a pair of factors; and the objective there.
 
     `numerator` and `denominator` are (n_components, n_freqs), the latter (n_components, 1) for beta 1;
-    `gram` is (n_components, n_components), of the activations, for beta 2 and else None.
+    `gram` is (n_components, n_components), of the activations, for beta 2 and else None. `loss` may be on the
+    device, where nothing waits for it; `on_host` takes it from there.
     """
 
     numerator: Array
     denominator: Array
     gram: Array | None
-    loss: float
+    loss: Array | float
 
 
 class Step(NamedTuple):
@@ -94,19 +106,20 @@ class Step(NamedTuple):
     beyond: Callable[[Array, slice], Array] | None = None
 
 
-def multiplied(factor: Array, numerator: Array, denominator: Array, exponent: float) -> Array:
-    """Return ``factor * (numerator / denominator) ** exponent``; where the denominator vanishes, the factor.
+def multiplied(
+    factor: Array, numerator: Array, denominator: Array, exponent: float, kept: Array | None = None
+) -> Array:
+    """Return a factor after an update: see `dspsep.kernels.Kernels.multiplied`."""
+    return kernels_for(factor).multiplied(factor, numerator, denominator, exponent, kept)
 
-    What is zero stays zero.
-    """
-    xp = _backend.namespace(factor)
-    tiny = xp.finfo(factor.dtype).smallest_normal
-    # Nothing pulls where nothing is: neither a template nor the sum of its activations is larger than zero.
-    there = denominator > tiny
-    ratio = numerator / xp.where(there, denominator, xp.ones_like(denominator))
-    ratio = xp.where(there, ratio, xp.ones_like(ratio))
-    following: Array = factor * (ratio if exponent == 1 else ratio**exponent)
-    return following
+
+def on_host(losses: Sequence[Array | float]) -> list[float]:
+    """Return losses as floats: those that are on a device come in one transfer."""
+    there = [loss for loss in losses if not isinstance(loss, float)]
+    if len(there) < 2:  # nothing to put together
+        return [float(loss) if isinstance(loss, float) else _backend.scalar(loss) for loss in losses]
+    found = iter(_backend.to_host(_backend.namespace(*there).stack(there)).tolist())
+    return [float(loss) if isinstance(loss, float) else next(found) for loss in losses]
 
 
 def blocks(V: Array) -> list[slice]:
@@ -166,19 +179,26 @@ def sweep(
     xp = _backend.namespace(V, W, H)
     updater = _Updater(objective, V, W, H)
     collector = _Collector(objective, V, W if ahead is None else ahead, with_loss)
-    updated = xp.empty_like(H)
-    beyond = updated if step.beyond is None else xp.empty_like(H)
+    updated: list[Array] = []
+    beyond: list[Array] = []
     for block in blocks(V):
         values = V[block, :]
-        new = multiplied(H[block, :], *updater.terms(values, block), step.exponent)
-        if fixed is not None:
-            new = xp.where(fixed if fixed.ndim == 1 else fixed[block, :], H[block, :], new)
-        updated[block, :] = new
+        kept = None if fixed is None else fixed[None, :] if fixed.ndim == 1 else fixed[block, :]
+        new = multiplied(H[block, :], *updater.terms(values, block), step.exponent, kept)
+        updated.append(new)
         if step.beyond is not None:
             new = step.beyond(new, block)
-            beyond[block, :] = new
+            beyond.append(new)
         collector.add(values, new)
-    return updated, beyond, collector.moments(beyond)
+    whole = _joined(xp, updated)
+    further = _joined(xp, beyond) if beyond else whole
+    return whole, further, collector.moments(further)
+
+
+def _joined(xp: Namespace, parts: list[Array]) -> Array:
+    """Return all blocks of frames as one array; a single one as it is."""
+    whole: Array = parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)
+    return whole
 
 
 class _Updater:
@@ -210,14 +230,9 @@ class _Collector:
     """The sums over frames that the next templates depend on."""
 
     def __init__(self, objective: Objective, V: Array, W: Array, with_loss: bool) -> None:
-        xp = _backend.namespace(V, W)
         self._objective, self._V, self._W, self._with_loss = objective, V, W, with_loss
         self._kernels = kernels_for(V)
-        self._numerator = xp.zeros_like(W)
-        n_components = W.shape[0]
-        columns = 1 if objective.beta == 1 else n_components if objective.beta == 2 else W.shape[1]
-        self._denominator = xp.zeros((n_components, columns), dtype=W.dtype, device=W.device)
-        self._loss = 0.0
+        self._sums: tuple[Array, Array] | None = None
         self._losses: list[Array] = []
 
     def add(self, values: Array, H: Array) -> None:
@@ -225,32 +240,40 @@ class _Collector:
         objective, kernels = self._objective, self._kernels
         transposed = xp.permute_dims(H, (1, 0))
         if objective.beta == 2:
-            self._numerator += kernels.product(transposed, values)
-            self._denominator += transposed @ H
+            self._add(kernels.product(transposed, values), transposed @ H)
             return
         numerator, plain, loss = kernels.template_terms(
             values, self._W, H, objective.floor, objective.beta, self._with_loss
         )
-        self._numerator += numerator
-        self._denominator += xp.sum(transposed, axis=1, keepdims=True) if plain is None else plain
+        self._add(numerator, xp.sum(transposed, axis=1, keepdims=True) if plain is None else plain)
         self._losses.append(loss)
+
+    def _add(self, numerator: Array, denominator: Array) -> None:
+        if self._sums is None:
+            self._sums = numerator, denominator
+            return
+        numerators, denominators = self._sums
+        numerators += numerator
+        denominators += denominator
 
     def moments(self, H: Array) -> Moments:
         objective, W = self._objective, self._W
-        gram = self._denominator if objective.beta == 2 else None
-        denominator = self._denominator if gram is None else gram @ W
-        loss = 0.0
+        numerator, denominator = cast("tuple[Array, Array]", self._sums)
+        gram = denominator if objective.beta == 2 else None
+        denominator = denominator if gram is None else gram @ W
+        loss: Array | float = 0.0
         if self._with_loss:
             if gram is None:
                 loss = _total(self._losses)
             else:
                 energy = energy_of(self._V) if objective.energy is None else objective.energy
-                loss = _euclidean(self._V, W, H, self._numerator, gram, energy)
-            loss += objective.penalties.value(W, H)
+                loss = _euclidean(self._V, W, H, numerator, gram, energy)
+            if objective.penalties.any or objective.penalties.prior is not None:
+                loss = loss + objective.penalties.value(W, H)
         pushed = objective.penalties.of_templates(W, H)
         if pushed is not None:
             denominator = denominator + pushed
-        numerator, prior, history = self._numerator, objective.penalties.prior, objective.history
+        prior, history = objective.penalties.prior, objective.history
         if prior is not None:
             pull, push = prior.of_templates(W)
             numerator, denominator = numerator + pull, denominator + push
@@ -260,9 +283,10 @@ class _Collector:
         return Moments(numerator, denominator, gram, loss)
 
 
-def _total(losses: list[Array]) -> float:
+def _total(losses: list[Array]) -> Array:
     xp = _backend.namespace(*losses)
-    return _backend.scalar(xp.sum(xp.stack(losses)))
+    total: Array = losses[0] if len(losses) == 1 else xp.sum(xp.stack(losses))
+    return total
 
 
 def _euclidean(V: Array, W: Array, H: Array, numerator: Array, gram: Array, energy: float) -> float:
@@ -270,7 +294,7 @@ def _euclidean(V: Array, W: Array, H: Array, numerator: Array, gram: Array, ener
     xp = _backend.namespace(V)
     dot = xp.sum(xp.astype(numerator, xp.float64) * xp.astype(W, xp.float64))
     square = xp.sum(xp.astype(gram, xp.float64) * xp.astype(W @ xp.permute_dims(W, (1, 0)), xp.float64))
-    loss = energy / 2 - _backend.scalar(dot) + _backend.scalar(square) / 2
+    loss = _backend.scalar(energy / 2 - dot + square / 2)
     # The difference of large numbers: where little is left, so is little of their digits.
     if loss > energy * (1e-3 if V.dtype == xp.float32 else 1e-6):
         return loss

@@ -144,7 +144,7 @@ def deconvolve(
         return callback is not None and bool(callback(told))
 
     whole = Task(objective=prepared.objective(beta), **task)
-    W, H, losses = solve(whole, prepared.values, W, H, report)
+    W, H, losses = solve(whole, prepared.values, W, H, report if callback is not None else None)
     return W, H, tuple(loss * scale for loss in losses)
 
 
