@@ -24,40 +24,15 @@ from dspsep.kernels.generic import (
     steering_sweep,
     weighted_covariances,
 )
-from dspsep.kernels.gpu.diffusion import (
-    diffusion_step,
-)
-from dspsep.kernels.gpu.factors import (
-    activation_terms,
-    divergence_terms,
-    template_terms,
-)
-from dspsep.kernels.gpu.masks import (
-    soft_mask,
-)
-from dspsep.kernels.gpu.medians import (
-    median_over_frequency,
-    median_over_time,
-)
-from dspsep.kernels.gpu.neighbours import (
-    median_of_frames,
-)
-from dspsep.kernels.gpu.similarity import (
-    similar_frames,
-)
-from dspsep.kernels.gpu.spectra import (
-    cross_spectra,
-    filter_spectra,
-)
-from dspsep.kernels.gpu.transforms import (
-    istft,
-    stft,
-)
-from dspsep.kernels.gpu.updates import (
-    coordinate_sweeps,
-    extrapolated,
-    multiplied,
-)
+from dspsep.kernels.gpu.diffusion import diffusion_step
+from dspsep.kernels.gpu.factors import activation_terms, divergence_terms, template_terms
+from dspsep.kernels.gpu.masks import soft_mask
+from dspsep.kernels.gpu.medians import median_over_frequency, median_over_time
+from dspsep.kernels.gpu.neighbours import median_of_frames
+from dspsep.kernels.gpu.similarity import similar_frames
+from dspsep.kernels.gpu.spectra import cross_spectra, filter_spectra
+from dspsep.kernels.gpu.transforms import istft, stft
+from dspsep.kernels.gpu.updates import coordinate_sweeps, extrapolated, multiplied
 
 __all__ = [
     "activation_terms",
