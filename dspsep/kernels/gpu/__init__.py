@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from dspsep.kernels.generic import (
     activation_terms,
-    bin_covariances,
-    contrast_step,
     coordinate_sweeps,
     cross_spectra,
-    demixed_powers,
     diffusion_step,
     divergence_terms,
     fastmnmf_covariances,
@@ -27,15 +24,20 @@ from dspsep.kernels.generic import (
     median_of_frames,
     median_over_frequency,
     median_over_time,
-    pair_projection,
     product,
     product_with_transposed,
-    projection_sweep,
     similar_frames,
     soft_mask,
-    steering_sweep,
     stft,
     template_terms,
+)
+from dspsep.kernels.gpu.demixing import (
+    bin_covariances,
+    contrast_step,
+    demixed_powers,
+    pair_projection,
+    projection_sweep,
+    steering_sweep,
     weighted_covariances,
 )
 
