@@ -12,15 +12,11 @@ from dspsep.kernels.generic import (
     cross_spectra,
     diffusion_step,
     divergence_terms,
-    fastmnmf_covariances,
-    fastmnmf_sweep,
     filter_spectra,
     gaussian_estimates,
     gaussian_model,
     gaussian_step,
     istft,
-    low_rank_covariances,
-    low_rank_terms,
     median_of_frames,
     median_over_frequency,
     median_over_time,
@@ -40,6 +36,8 @@ from dspsep.kernels.gpu.demixing import (
     steering_sweep,
     weighted_covariances,
 )
+from dspsep.kernels.gpu.low_rank_demixing import low_rank_covariances, low_rank_terms
+from dspsep.kernels.gpu.multichannel import fastmnmf_covariances, fastmnmf_sweep
 
 __all__ = [
     "activation_terms",

@@ -1,0 +1,62 @@
+"""GPU kernels of low-rank and full-rank models of several channels: equal to `generic`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dspsep.kernels import generic, gpu
+from tests.kernels.gpu.test_demixing import SNR, assert_equal, covariances_of, matrices, spectra_of
+
+pytestmark = pytest.mark.usefixtures("on_host")
+
+
+def models(n_sources, n_freqs, n_components, n_frames, dtype):
+    rng = np.random.default_rng(4)
+    T = rng.exponential(size=(n_sources, n_freqs, n_components)) + 0.05
+    V = rng.exponential(size=(n_sources, n_components, n_frames)) + 0.05
+    return T.astype(dtype), V.astype(dtype)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.3])
+@pytest.mark.parametrize(("n_channels", "n_sources", "n_components", "dtype"),
+                         [(2, 2, 2, "float32"), (4, 4, 3, "float32"), (3, 2, 1, "float64")])  # fmt: skip
+def test_low_rank_models(n_channels, n_sources, n_components, dtype, ridge):
+    x, W = spectra_of(n_channels, dtype), matrices(19, n_sources, n_channels)
+    T, V = models(n_sources, 19, n_components, x.shape[3], dtype)
+    expected, found = (each.low_rank_covariances(x, T, V, ridge) for each in (generic, gpu))
+    assert_equal(expected, found, SNR[dtype])
+    expected, found = (each.low_rank_terms(x, W, T, V, ridge) for each in (generic, gpu))
+    assert_equal(expected, found, SNR[dtype])
+
+
+def test_components_that_are_silent_stay():
+    x, W = spectra_of(2, "float64", 3), matrices(3, 2, 2)
+    T, V = models(2, 3, 2, x.shape[3], "float64")
+    V[:, 1] = 0
+    expected, found = (each.low_rank_terms(x, W, T, V, 0.1) for each in (generic, gpu))
+    assert_equal(expected, found, 250)
+    np.testing.assert_array_equal(found[0][:, :, 1], T[:, :, 1])
+
+
+def test_many_components_are_left_to_products_of_matrices():
+    x, W = spectra_of(2, "float32", 3, 40), matrices(3, 2, 2)
+    T, V = models(2, 3, 17, 40, "float32")
+    assert_equal(generic.low_rank_terms(x, W, T, V, 0.1), gpu.low_rank_terms(x, W, T, V, 0.1), 250)
+    expected, found = (each.low_rank_covariances(x, T, V, 0.1) for each in (generic, gpu))
+    assert_equal(expected, found, 250)
+
+
+@pytest.mark.parametrize(("n_channels", "n_weights", "dtype"), [(2, 3, "float32"), (5, 5, "float64")])
+def test_covariances_of_fastmnmf(n_channels, n_weights, dtype):
+    rng = np.random.default_rng(5)
+    parts = rng.standard_normal((7, 2 * n_channels, 130)).astype(dtype)
+    weights = rng.exponential(size=(n_weights, 7, 130)).astype(dtype)
+    expected, found = (each.fastmnmf_covariances(parts, weights) for each in (generic, gpu))
+    assert_equal(expected, found, 250)
+
+
+@pytest.mark.parametrize(("spread", "least"), [(10.0, 250.0), (1e8, 120.0)])
+def test_sweeps_of_fastmnmf(spread, least):
+    Q, V = matrices(37, 3, 3), covariances_of(37, 3, 3, spread)
+    assert_equal(generic.fastmnmf_sweep(Q, V), gpu.fastmnmf_sweep(Q, V), least)
