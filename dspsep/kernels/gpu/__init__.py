@@ -13,9 +13,6 @@ from dspsep.kernels.generic import (
     diffusion_step,
     divergence_terms,
     filter_spectra,
-    gaussian_estimates,
-    gaussian_model,
-    gaussian_step,
     istft,
     median_of_frames,
     median_over_frequency,
@@ -36,6 +33,7 @@ from dspsep.kernels.gpu.demixing import (
     steering_sweep,
     weighted_covariances,
 )
+from dspsep.kernels.gpu.gaussian import gaussian_estimates, gaussian_model, gaussian_step
 from dspsep.kernels.gpu.low_rank_demixing import low_rank_covariances, low_rank_terms
 from dspsep.kernels.gpu.multichannel import fastmnmf_covariances, fastmnmf_sweep
 
