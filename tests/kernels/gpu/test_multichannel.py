@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
+from dspsep import auxiva, cacgmm, fastmnmf2, fdica, ilrma
 from dspsep.kernels import generic, gpu
 from tests.kernels.gpu.test_demixing import SNR, assert_equal, covariances_of, matrices, spectra_of
 
@@ -60,3 +63,46 @@ def test_covariances_of_fastmnmf(n_channels, n_weights, dtype):
 def test_sweeps_of_fastmnmf(spread, least):
     Q, V = matrices(37, 3, 3), covariances_of(37, 3, 3, spread)
     assert_equal(generic.fastmnmf_sweep(Q, V), gpu.fastmnmf_sweep(Q, V), least)
+
+
+@pytest.fixture
+def on_gpu_kernels(monkeypatch):
+    """Have everything run on the GPU kernels, whatever its arrays."""
+
+    def chosen():
+        monkeypatch.setattr("dspsep.kernels.level_for", lambda _=None: "gpu")
+
+    return chosen
+
+
+@cache
+def mixed(dtype, n_channels):
+    """Return spectra (n_channels, n_freqs, n_frames) of as many sources, each loud in frames of its own."""
+    rng = np.random.default_rng(6)
+    loud = rng.exponential(size=(n_channels, 1, 60)) ** 2
+    s = loud * matrices(n_channels, 9, 60, seed=7)
+    return np.einsum("fcn,nft->cft", matrices(9, n_channels, n_channels), s).astype(dtype)
+
+
+METHODS = {
+    "AuxIVA, projection": lambda X: auxiva(X, n_iter=5),
+    "AuxIVA, steering": lambda X: auxiva(X, update="iss", contrast="gauss", n_iter=5),
+    "AuxIVA, pairs": lambda X: auxiva(X, update="ip2", n_iter=5),
+    "ILRMA": lambda X: ilrma(X, n_iter=5),
+    "FastMNMF2": lambda X: fastmnmf2(X, n_sources=2, n_components=2, n_iter=5),
+    "CACGMM": lambda X: cacgmm(X, n_sources=2, n_iter=5),
+    "FDICA": lambda X: fdica(X, n_iter=5),
+}
+
+
+@pytest.mark.parametrize(("dtype", "least"), [("complex64", 40.0), ("complex128", 80.0)])
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_end_where_they_do_on_the_processor(method, dtype, least, on_gpu_kernels):
+    X = mixed(dtype, 2)
+    *expected, before = METHODS[method](X)
+    on_gpu_kernels()
+    *found, losses = METHODS[method](X)
+    assert_equal(tuple(expected), tuple(found), least)
+    np.testing.assert_allclose(losses, before, rtol=1e-4 if dtype == "complex64" else 1e-9)
+    if dtype == "complex128":
+        assert np.all(np.diff(losses) <= 1e-10 * abs(losses[0]))
