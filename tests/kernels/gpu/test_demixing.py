@@ -7,12 +7,34 @@ import pytest
 
 from dspsep.kernels import generic, gpu
 from dspsep.kernels.gpu._matrices import MOST_CHANNELS
+from tests.kernels.test_compiled_equals_generic import SIZES as CALLS
+from tests.kernels.test_compiled_equals_generic import calls
 
 pytestmark = pytest.mark.usefixtures("on_host")
 
+KERNELS = [
+    "bin_covariances",
+    "contrast_step",
+    "demixed_powers",
+    "fastmnmf_covariances",
+    "fastmnmf_sweep",
+    "gaussian_estimates",
+    "gaussian_model",
+    "gaussian_step",
+    "low_rank_covariances",
+    "low_rank_terms",
+    "pair_projection",
+    "projection_sweep",
+    "steering_sweep",
+    "weighted_covariances",
+]
+
 SNR = {"float32": 100.0, "float64": 250.0}
-# Channels, sources, and the precision of the spectra: all of these take a while to compile.
-SIZES = [(1, 1, "float64"), (2, 2, "float32"), (3, 2, "float64"), (4, 4, "float32"), (5, 5, "float64")]
+# Channels, sources, and the precision of the spectra: one to five, few of them, as each has to be compiled.
+OF_FRAMES = [(1, 1, "float32"), (2, 2, "float64"), (4, 4, "float32"), (5, 5, "float64")]
+OF_BINS = [(2, 2, "float64"), (5, 4, "float32")]
+OF_EACH_BIN = [(2, 2, "float32"), (3, 2, "float64")]
+PROJECTIONS, STEERINGS, PAIRS = [(1, 1), (2, 2), (3, 2), (5, 5)], [2, 5], [2, 4]
 
 
 def snr(expected, found):
@@ -48,15 +70,31 @@ def covariances_of(n_freqs, n_sources, n_channels, spread=1.0, seed=2):
     return (V + V.conj().swapaxes(-1, -2)) / 2
 
 
+@pytest.mark.parametrize("size", ["usual", "one frame"])
+@pytest.mark.parametrize("name", KERNELS)
+def test_equal_to_generic(name, size):
+    arguments = calls("float32", **CALLS[size])[name]
+    before = [each.tobytes() if isinstance(each, np.ndarray) else each for each in arguments]
+    assert_equal(getattr(generic, name)(*arguments), getattr(gpu, name)(*arguments), 100)
+    assert [each.tobytes() if isinstance(each, np.ndarray) else each for each in arguments] == before
+
+
 @pytest.mark.parametrize("ridge", [0.0, 0.3])
-@pytest.mark.parametrize(("n_channels", "n_sources", "dtype"), SIZES)
-def test_sums_over_frames_and_bins(n_channels, n_sources, dtype, ridge):
+@pytest.mark.parametrize(("n_channels", "n_sources", "dtype"), OF_FRAMES)
+def test_covariances(n_channels, n_sources, dtype, ridge):
     x = spectra_of(n_channels, dtype)
     weights = np.random.default_rng(3).exponential(size=(n_sources, x.shape[3])) + 0.01
+    expected, found = (each.weighted_covariances(x, weights, ridge) for each in (generic, gpu))
+    assert_equal(expected, found, SNR[dtype])
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.3])
+@pytest.mark.parametrize(("n_channels", "n_sources", "dtype"), OF_BINS)
+def test_powers(n_channels, n_sources, dtype, ridge):
+    x = spectra_of(n_channels, dtype)
     W = matrices(x.shape[0], n_sources, n_channels)
-    for name, arguments in {"weighted_covariances": weights, "demixed_powers": W}.items():
-        expected, found = (getattr(each, name)(x, arguments, ridge) for each in (generic, gpu))
-        assert_equal(expected, found, SNR[dtype])
+    expected, found = (each.demixed_powers(x, W, ridge) for each in (generic, gpu))
+    assert_equal(expected, found, SNR[dtype])
 
 
 @pytest.mark.parametrize(("n_freqs", "n_frames"), [(1, 1), (16, 128), (17, 129), (0, 5)])
@@ -73,12 +111,13 @@ def test_sizes_beside_those_of_blocks(n_freqs, n_frames):
 
 def test_long_recordings_are_added_up_in_pieces():
     x = np.ones((1, 1, 2, 70_000), np.float32)
+    x[..., ::2] = 1e-3
     found = gpu.weighted_covariances(x, np.ones((1, 70_000)), 0.0)
-    assert_equal(np.full((1, 1, 1, 1), 2 + 0j), found, 150)
+    assert_equal(np.full((1, 1, 1, 1), 1 + 1e-6 + 0j), found, 150)
 
 
 @pytest.mark.parametrize("ridge", [0.0, 0.3])
-@pytest.mark.parametrize(("n_channels", "n_sources", "dtype"), [SIZES[1], SIZES[2], SIZES[4]])
+@pytest.mark.parametrize(("n_channels", "n_sources", "dtype"), OF_EACH_BIN)
 def test_covariances_with_weights_of_each_bin(n_channels, n_sources, dtype, ridge):
     x = spectra_of(n_channels, dtype)
     W = matrices(x.shape[0], n_sources, n_channels)
@@ -86,18 +125,22 @@ def test_covariances_with_weights_of_each_bin(n_channels, n_sources, dtype, ridg
     assert_equal(expected, found, SNR[dtype])
 
 
-@pytest.mark.parametrize(("n_channels", "n_sources"), [size[:2] for size in SIZES])
+@pytest.mark.parametrize(("n_channels", "n_sources"), PROJECTIONS)
 @pytest.mark.parametrize(("spread", "least"), [(10.0, 250.0), (1e8, 120.0)])
-def test_sweeps(n_channels, n_sources, spread, least):
+def test_projections(n_channels, n_sources, spread, least):
     W = matrices(37, n_sources, n_channels)
     V = covariances_of(37, n_sources, n_channels, spread)
-    names = ["projection_sweep", *["steering_sweep"] * (n_channels == n_sources)]
-    for name in names:
-        expected, found = (getattr(each, name)(W, V) for each in (generic, gpu))
-        assert_equal(expected, found, least)
+    assert_equal(generic.projection_sweep(W, V), gpu.projection_sweep(W, V), least)
 
 
-@pytest.mark.parametrize("n_channels", [2, 4])
+@pytest.mark.parametrize("n_channels", STEERINGS)
+@pytest.mark.parametrize(("spread", "least"), [(10.0, 250.0), (1e8, 120.0)])
+def test_steering(n_channels, spread, least):
+    W, V = matrices(37, n_channels, n_channels), covariances_of(37, n_channels, n_channels, spread)
+    assert_equal(generic.steering_sweep(W, V), gpu.steering_sweep(W, V), least)
+
+
+@pytest.mark.parametrize("n_channels", PAIRS)
 @pytest.mark.parametrize(("spread", "least"), [(10.0, 250.0), (1e8, 100.0)])
 def test_pairs(n_channels, spread, least):
     W, V = matrices(37, n_channels, n_channels), covariances_of(37, 2, n_channels, spread)

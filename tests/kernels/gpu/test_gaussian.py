@@ -10,8 +10,8 @@ from tests.kernels.gpu.test_demixing import SNR, assert_equal
 
 pytestmark = pytest.mark.usefixtures("on_host")
 
-# Channels, sources, precision, and frames and bins beside the sizes of blocks.
-SIZES = [(1, 2, "complex64", 33, 65), (2, 3, "complex64", 40, 70), (3, 2, "complex128", 32, 9)]
+# Channels, sources, precision, and frames and bins beside the sizes of blocks: few, as each is compiled.
+ONE, TWO, THREE = (1, 2, "complex128", 33, 65), (2, 3, "complex64", 40, 70), (3, 2, "complex128", 32, 9)
 
 
 def case(n_channels, n_sources, dtype, n_frames, n_freqs):
@@ -25,14 +25,13 @@ def case(n_channels, n_sources, dtype, n_frames, n_freqs):
     return spectra, v, R, SNR[real]
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [ONE, TWO])
 def test_models(size):
     spectra, _, _, least = case(*size)
     assert_equal(generic.gaussian_model(spectra, 0.5), gpu.gaussian_model(spectra, 0.5), least)
 
 
-@pytest.mark.parametrize("posterior", [False, True])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "posterior"), [(ONE, True), (TWO, False), (THREE, True)])
 def test_steps(size, posterior):
     spectra, v, R, least = case(*size)
     expected, found = (
@@ -42,12 +41,12 @@ def test_steps(size, posterior):
 
 
 def test_no_loss_is_nothing():
-    spectra, v, R, _ = case(*SIZES[1])
+    spectra, v, R, _ = case(*TWO)
     assert gpu.gaussian_step(spectra, v, R, 0.5, 1e-3, False, False)[2] == 0
 
 
 @pytest.mark.parametrize("source", [None, 1])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [TWO, THREE])
 def test_estimates(size, source):
     spectra, v, R, least = case(*size)
     v[:, 3] = 0  # silence is shared equally
@@ -56,7 +55,7 @@ def test_estimates(size, source):
 
 
 def test_silence_and_what_is_too_loud():
-    spectra, _, _, _ = case(*SIZES[1][:3], 8, 5)
+    spectra, _, _, _ = case(*TWO[:3], 8, 5)
     spectra[:, :, 0] = 0
     spectra[:, :, 1] *= 1e18
     v, R = gpu.gaussian_model(spectra, 1e3)
@@ -67,7 +66,7 @@ def test_silence_and_what_is_too_loud():
 
 def test_places_that_are_points():
     """Without noise the covariance of one source is singular: what comes of it are numbers."""
-    spectra, v, _, _ = case(*SIZES[1])
+    spectra, v, _, _ = case(*TWO)
     d = spectra[:, 0, :].T.astype(complex)
     R = np.stack([d[:, :, None] * d[:, None, :].conj()] * 3)
     for result in gpu.gaussian_step(spectra, v, R, 1.0, 1e-12, False, True):

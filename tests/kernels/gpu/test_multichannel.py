@@ -9,7 +9,7 @@ import pytest
 
 from dspsep import auxiva, cacgmm, fastmnmf2, fdica, ilrma
 from dspsep.kernels import generic, gpu
-from tests.kernels.gpu.test_demixing import SNR, assert_equal, covariances_of, matrices, spectra_of
+from tests.kernels.gpu.test_demixing import SNR, assert_equal, matrices, spectra_of
 
 pytestmark = pytest.mark.usefixtures("on_host")
 
@@ -23,7 +23,7 @@ def models(n_sources, n_freqs, n_components, n_frames, dtype):
 
 @pytest.mark.parametrize("ridge", [0.0, 0.3])
 @pytest.mark.parametrize(("n_channels", "n_sources", "n_components", "dtype"),
-                         [(2, 2, 2, "float32"), (4, 4, 3, "float32"), (3, 2, 1, "float64")])  # fmt: skip
+                         [(2, 2, 2, "float64"), (4, 3, 5, "float32")])  # fmt: skip
 def test_low_rank_models(n_channels, n_sources, n_components, dtype, ridge):
     x, W = spectra_of(n_channels, dtype), matrices(19, n_sources, n_channels)
     T, V = models(n_sources, 19, n_components, x.shape[3], dtype)
@@ -50,7 +50,7 @@ def test_many_components_are_left_to_products_of_matrices():
     assert_equal(expected, found, 250)
 
 
-@pytest.mark.parametrize(("n_channels", "n_weights", "dtype"), [(2, 3, "float32"), (5, 5, "float64")])
+@pytest.mark.parametrize(("n_channels", "n_weights", "dtype"), [(2, 2, "float64"), (5, 5, "float32")])
 def test_covariances_of_fastmnmf(n_channels, n_weights, dtype):
     rng = np.random.default_rng(5)
     parts = rng.standard_normal((7, 2 * n_channels, 130)).astype(dtype)
@@ -59,18 +59,12 @@ def test_covariances_of_fastmnmf(n_channels, n_weights, dtype):
     assert_equal(expected, found, 250)
 
 
-@pytest.mark.parametrize(("spread", "least"), [(10.0, 250.0), (1e8, 120.0)])
-def test_sweeps_of_fastmnmf(spread, least):
-    Q, V = matrices(37, 3, 3), covariances_of(37, 3, 3, spread)
-    assert_equal(generic.fastmnmf_sweep(Q, V), gpu.fastmnmf_sweep(Q, V), least)
-
-
 @pytest.fixture
-def on_gpu_kernels(monkeypatch):
-    """Have everything run on the GPU kernels, whatever its arrays."""
+def run_on(monkeypatch):
+    """Return a function that has everything run on some kernels, whatever its arrays."""
 
-    def chosen():
-        monkeypatch.setattr("dspsep.kernels.level_for", lambda _=None: "gpu")
+    def chosen(level):
+        monkeypatch.setattr("dspsep.kernels.level_for", lambda _=None: level)
 
     return chosen
 
@@ -97,10 +91,11 @@ METHODS = {
 
 @pytest.mark.parametrize(("dtype", "least"), [("complex64", 40.0), ("complex128", 80.0)])
 @pytest.mark.parametrize("method", METHODS)
-def test_methods_end_where_they_do_on_the_processor(method, dtype, least, on_gpu_kernels):
+def test_methods_end_where_they_do_on_the_processor(method, dtype, least, run_on):
     X = mixed(dtype, 2)
+    run_on("generic")  # the same as the others, which take a while to compile
     *expected, before = METHODS[method](X)
-    on_gpu_kernels()
+    run_on("gpu")
     *found, losses = METHODS[method](X)
     assert_equal(tuple(expected), tuple(found), least)
     np.testing.assert_allclose(losses, before, rtol=1e-4 if dtype == "complex64" else 1e-9)
