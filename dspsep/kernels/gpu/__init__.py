@@ -28,14 +28,12 @@ from dspsep.kernels.gpu.demixing import (
     bin_covariances,
     contrast_step,
     demixed_powers,
-    pair_projection,
-    projection_sweep,
-    steering_sweep,
     weighted_covariances,
 )
 from dspsep.kernels.gpu.gaussian import gaussian_estimates, gaussian_model, gaussian_step
 from dspsep.kernels.gpu.low_rank_demixing import low_rank_covariances, low_rank_terms
 from dspsep.kernels.gpu.multichannel import fastmnmf_covariances, fastmnmf_sweep
+from dspsep.kernels.gpu.sweeps import pair_projection, projection_sweep, steering_sweep
 
 __all__ = [
     "activation_terms",

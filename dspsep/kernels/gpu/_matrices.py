@@ -62,6 +62,12 @@ template <int M> __device__ inline void add_block_sums(const REAL (&own)[M], dou
 # Solutions as in kernels/cpu/_matrices.py, whose reasons are there.
 _MATRICES = r"""
 #define ROUNDING 8.881784197001252e-16  // 2**-50
+// Rows that are known when the source is compiled are in registers, as far as there are enough of these.
+#if N <= 4
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL
+#endif
 #if K == N
 __device__ inline double left_inverse(const double2 (&W)[K][N], double2 (&A)[N][K]) {
     double2 work[N][N];
@@ -70,22 +76,22 @@ __device__ inline double left_inverse(const double2 (&W)[K][N], double2 (&A)[N][
         A[i][j] = make_double2(i == j ? 1.0 : 0.0, 0.0);
     }
     double logarithm = 0;
-    for (int i = 0; i < N; i++) {
+    UNROLL for (int i = 0; i < N; i++) {
         int best = i;
         double largest = -1;
-        for (int row = i; row < N; row++) {
+        UNROLL for (int row = i; row < N; row++) {
             const double size = square(work[row][i]);
             if (size > largest) { best = row; largest = size; }
         }
-        if (best != i) for (int j = 0; j < N; j++) {
+        UNROLL for (int row = i + 1; row < N; row++) if (row == best) for (int j = 0; j < N; j++) {
             const double2 one = work[i][j], two = A[i][j];
-            work[i][j] = work[best][j]; work[best][j] = one;
-            A[i][j] = A[best][j]; A[best][j] = two;
+            work[i][j] = work[row][j]; work[row][j] = one;
+            A[i][j] = A[row][j]; A[row][j] = two;
         }
         logarithm += 0.5 * log(largest);
         const double2 reciprocal = conjugate(work[i][i]) * (1 / largest);
         for (int j = 0; j < N; j++) { work[i][j] = work[i][j] * reciprocal; A[i][j] = A[i][j] * reciprocal; }
-        for (int row = 0; row < N; row++) if (row != i) {
+        UNROLL for (int row = 0; row < N; row++) if (row != i) {
             const double2 factor = work[row][i];
             for (int j = i; j < N; j++) work[row][j] = work[row][j] - factor * work[i][j];
             for (int j = 0; j < N; j++) A[row][j] = A[row][j] - factor * A[i][j];

@@ -192,7 +192,7 @@ def low_rank_terms(
             *arrays, np.float64(ridge), *sizes,
         )  # fmt: skip
         source, grid = _activations_source(dtype, n_sources, n_components), (n_groups * n_sources * n_runs,)
-        arrays = powers, updated, activations, parts
-        launch(source, "sum_activations", grid, (THREADS,), *arrays, *sizes, np.int64(n_runs))
+        models = powers, updated, activations, parts
+        launch(source, "sum_activations", grid, (THREADS,), *models, *sizes, np.int64(n_runs))
     sums = sum_of_parts(parts)
     return updated, sums[0, ...], sums[1, ...], xp.sum(losses)

@@ -16,7 +16,7 @@ from dspsep.kernels import generic
 from dspsep.kernels.gpu._covariances import covariance_source
 from dspsep.kernels.gpu._launch import launch
 from dspsep.kernels.gpu._matrices import MOST_CHANNELS, THREADS, contiguous, empty
-from dspsep.kernels.gpu.demixing import swept
+from dspsep.kernels.gpu.sweeps import swept
 
 __all__ = ["fastmnmf_covariances", "fastmnmf_sweep"]
 

@@ -9,6 +9,7 @@ import pytest
 
 from dspsep import auxiva, cacgmm, fastmnmf2, fdica, ilrma
 from dspsep.kernels import generic, gpu
+from dspsep.kernels.gpu import _launch
 from tests.kernels.gpu.test_demixing import SNR, assert_equal, matrices, spectra_of
 
 pytestmark = pytest.mark.usefixtures("on_host")
@@ -79,13 +80,13 @@ def mixed(dtype, n_channels):
 
 
 METHODS = {
-    "AuxIVA, projection": lambda X: auxiva(X, n_iter=5),
-    "AuxIVA, steering": lambda X: auxiva(X, update="iss", contrast="gauss", n_iter=5),
-    "AuxIVA, pairs": lambda X: auxiva(X, update="ip2", n_iter=5),
-    "ILRMA": lambda X: ilrma(X, n_iter=5),
-    "FastMNMF2": lambda X: fastmnmf2(X, n_sources=2, n_components=2, n_iter=5),
-    "CACGMM": lambda X: cacgmm(X, n_sources=2, n_iter=5),
-    "FDICA": lambda X: fdica(X, n_iter=5),
+    "AuxIVA, projection": lambda X, n: auxiva(X, n_iter=n),
+    "AuxIVA, steering": lambda X, n: auxiva(X, update="iss", contrast="gauss", n_iter=n),
+    "AuxIVA, pairs": lambda X, n: auxiva(X, update="ip2", n_iter=n),
+    "ILRMA": lambda X, n: ilrma(X, n_iter=n),
+    "FastMNMF2": lambda X, n: fastmnmf2(X, n_sources=2, n_components=2, n_iter=n),
+    "CACGMM": lambda X, n: cacgmm(X, n_sources=2, n_iter=n),
+    "FDICA": lambda X, n: fdica(X, n_iter=n),
 }
 
 
@@ -94,10 +95,39 @@ METHODS = {
 def test_methods_end_where_they_do_on_the_processor(method, dtype, least, run_on):
     X = mixed(dtype, 2)
     run_on("generic")  # the same as the others, which take a while to compile
-    *expected, before = METHODS[method](X)
+    *expected, before = METHODS[method](X, 5)
     run_on("gpu")
-    *found, losses = METHODS[method](X)
+    *found, losses = METHODS[method](X, 5)
     assert_equal(tuple(expected), tuple(found), least)
     np.testing.assert_allclose(losses, before, rtol=1e-4 if dtype == "complex64" else 1e-9)
     if dtype == "complex128":
         assert np.all(np.diff(losses) <= 1e-10 * abs(losses[0]))
+
+
+# Kernels of ours in an iteration: covariances, a sweep, and sums of powers or of what activations need.
+LAUNCHES = {
+    "AuxIVA, projection": 4,
+    "AuxIVA, steering": 4,
+    "AuxIVA, pairs": 2 * 4 + 2,
+    "ILRMA": 5,
+    "FastMNMF2": 2,
+    "CACGMM": 1,
+}
+
+
+@pytest.mark.parametrize("method", LAUNCHES)
+def test_an_iteration_is_a_handful_of_launches(method, run_on, monkeypatch):
+    X, names, compiled = mixed("complex64", 2), [], _launch._compiled
+
+    def counted(source, name):
+        names.append(name)
+        return compiled(source, name)
+
+    monkeypatch.setattr(_launch, "_compiled", counted)
+    run_on("gpu")
+    counts = []
+    for n_iter in (2, 4):
+        names.clear()
+        METHODS[method](X, n_iter)
+        counts.append(len(names))
+    assert counts[1] - counts[0] == 2 * LAUNCHES[method]
