@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from dspsep.kernels import generic, gpu
+from dspsep.kernels.gpu import _launch
 from dspsep.kernels.gpu._matrices import MOST_CHANNELS
+from dspsep.kernels.gpu.demixing import sum_of_parts
 from tests.kernels.test_compiled_equals_generic import SIZES as CALLS
 from tests.kernels.test_compiled_equals_generic import calls
 
-pytestmark = pytest.mark.usefixtures("on_host")
+pytestmark = pytest.mark.usefixtures("on_host", "unwritten")
 
 KERNELS = [
     "bin_covariances",
@@ -35,6 +37,28 @@ OF_FRAMES = [(1, 1, "float32"), (2, 2, "float64"), (4, 4, "float32"), (5, 5, "fl
 OF_BINS = [(2, 2, "float64"), (5, 4, "float32")]
 OF_EACH_BIN = [(2, 2, "float32"), (3, 2, "float64")]
 PROJECTIONS, STEERINGS, PAIRS = [(1, 1), (2, 2), (3, 2), (5, 5)], [2, 5], [2, 4]
+
+
+@pytest.fixture
+def unwritten(monkeypatch):
+    """Have arrays whose values are to come hold NaN until they do."""
+    empty = np.empty
+
+    def of_nan(shape, dtype=float, **options):
+        array = empty(shape, dtype, **options)
+        if array.dtype.kind in "fc":
+            array.fill(np.nan)
+        return array
+
+    monkeypatch.setattr(np, "empty", of_nan)
+
+
+@pytest.fixture
+def no_launches(monkeypatch):
+    def refused(_, name):
+        raise AssertionError(f"{name} is launched")
+
+    monkeypatch.setattr(_launch, "_compiled", refused)
 
 
 def snr(expected, found):
@@ -165,6 +189,12 @@ def test_a_step_is_its_parts(steers):
     assert_equal(expected, found, 100)
 
 
+def test_many_parts_are_added_up():
+    parts = np.random.default_rng(8).standard_normal((21, 3, 33)).astype(np.float32)
+    assert_equal(parts.sum(axis=0, dtype=float), sum_of_parts(parts), 280)
+
+
+@pytest.mark.usefixtures("no_launches")
 def test_more_channels_run_through_generic():
     n = MOST_CHANNELS + 1
     x, W = spectra_of(n, "float32", 2, 50), matrices(2, n, n)

@@ -10,9 +10,16 @@ import pytest
 from dspsep import auxiva, cacgmm, fastmnmf2, fdica, ilrma
 from dspsep.kernels import generic, gpu
 from dspsep.kernels.gpu import _launch
-from tests.kernels.gpu.test_demixing import SNR, assert_equal, matrices, spectra_of
+from tests.kernels.gpu.test_demixing import (  # noqa: F401 - fixtures
+    SNR,
+    assert_equal,
+    matrices,
+    no_launches,
+    spectra_of,
+    unwritten,
+)
 
-pytestmark = pytest.mark.usefixtures("on_host")
+pytestmark = pytest.mark.usefixtures("on_host", "unwritten")
 
 
 def models(n_sources, n_freqs, n_components, n_frames, dtype):
@@ -43,6 +50,7 @@ def test_components_that_are_silent_stay():
     np.testing.assert_array_equal(found[0][:, :, 1], T[:, :, 1])
 
 
+@pytest.mark.usefixtures("no_launches")
 def test_many_components_are_left_to_products_of_matrices():
     x, W = spectra_of(2, "float32", 3, 40), matrices(3, 2, 2)
     T, V = models(2, 3, 17, 40, "float32")
