@@ -110,14 +110,11 @@ class LocalGaussian:
 def _largest_energy(xp: Namespace, X: Array) -> float:
     """Return the largest |X|**2, in double precision."""
     step = max(1, _NUMBERS // X.shape[2])
-    largest = 0.0
+    peaks = []
     for channel in range(X.shape[0]):
         for start in range(0, X.shape[1], step):
             part = X[channel, start : min(start + step, X.shape[1]), :]
             squares = xp.astype(xp.real(part), xp.float64) ** 2 + xp.astype(xp.imag(part), xp.float64) ** 2
-            peak = _backend.scalar(xp.max(squares))
-            # In this order NaN stays.
-            largest = peak if not peak <= largest else largest
-            if math.isnan(largest):
-                return largest
-    return largest
+            peaks.append(xp.max(squares))
+    # One number for all: NaN stays.
+    return _backend.scalar(xp.max(xp.stack(peaks)))

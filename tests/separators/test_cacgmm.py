@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dspsep import CACGMM, STFT, CACGMMModel, DspsepWarning, InputError, cacgmm, load_model
+from dspsep import CACGMM, STFT, CACGMMModel, DspsepWarning, InputError, _backend, cacgmm, load_model
 from dspsep.separators.spatial._multichannel import NOISE
 from dspsep.separators.spatial._multichannel_alignment import alignment
 from tests.cases import case_names, real_case
@@ -183,6 +183,12 @@ def test_arrays_of_a_device():
 
     mixture = noise(1500, n_channels=2)
     separator = CACGMM(stft=STFT(64), n_sources=3, n_iter=4)
+    before = _backend.host_exits()
     expected, found = separator.separate(mixture, RATE), separator.separate(on_device(mixture), RATE)
     for name in expected:
         check_near(found[name], expected[name], 1e-6)
+    # A peak, a mean, ranks, shares to put in order, and losses once: as many, however many iterations.
+    exits = _backend.host_exits() - before - len(expected)  # less those of `check_near`
+    before = _backend.host_exits()
+    CACGMM(stft=STFT(64), n_sources=3, n_iter=6).separate(on_device(mixture), RATE)
+    assert _backend.host_exits() - before == exits

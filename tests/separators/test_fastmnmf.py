@@ -19,6 +19,7 @@ from dspsep import (
     InputError,
     MixtureAsEstimate,
     Separator,
+    _backend,
     fastmnmf2,
     from_json,
     load_model,
@@ -383,3 +384,11 @@ def test_arrays_of_a_device():
         found = separator.separate(on_device(mixture), RATE)
         for name in expected:
             check_near(found[name], expected[name], 1e-6)
+    exits = []
+    for n_iter in (2, 4):
+        before = _backend.host_exits()
+        FastMNMF2(stft=STFT(64), n_components=2, n_iter=n_iter, init="random").fit(
+            STFT(64).forward(on_device(mixture), RATE)
+        )
+        exits.append(_backend.host_exits() - before)
+    assert exits[1] - exits[0] == 2  # losses, which decide how to go on

@@ -199,17 +199,21 @@ def whiten(X: Array) -> Whitened | None:
     n_frames = int(X.shape[2])
     active = np.flatnonzero(powers > least * powers.mean())
     frames = np.flatnonzero(energies > _RIDGE[precision] * energies.mean())
-    channels = _independent(host[active] / powers[active, None, None], max(1, len(frames) // _FRAMES))
+    # Values and inverses of all these matrices take longer on the host than iterations do on a device.
+    level = _backend.asarray_like(powers[active, None, None], X)
+    scaled = xp.take(covariance, _backend.asarray_like(active.astype(np.int64), X), axis=0) / level
+    channels = _independent(scaled, max(1, len(frames) // _FRAMES))
     inside = host[active][:, channels][:, :, channels] * (n_frames / len(frames))
     loading = _LOADING[precision] * np.trace(inside, axis1=1, axis2=2).real / len(channels)
     factor = np.linalg.cholesky(inside + loading[:, None, None] * np.eye(len(channels)))
+    factor = _backend.asarray_like(factor, X)
     power = float(powers[active].mean()) * n_frames / len(frames)
     for axis, kept in ((0, channels), (2, frames.tolist())):
         if len(kept) < X.shape[axis]:
             X = xp.take(X, _backend.asarray_like(np.asarray(kept, np.int64), X), axis=axis)
     return Whitened(
-        spectra=_whitened(xp, X, _backend.asarray_like(np.linalg.inv(factor), X), tuple(active.tolist())),
-        factor=_backend.asarray_like(factor, X),
+        spectra=_whitened(xp, X, xp.linalg.inv(factor), tuple(active.tolist())),
+        factor=factor,
         active=tuple(active.tolist()),
         frames=tuple(frames.tolist()),
         n_frames=n_frames,
@@ -259,13 +263,13 @@ def _covariances(xp: Namespace, X: Array) -> tuple[Array, Array]:
 def _independent(covariances: Array, most: int) -> tuple[int, ...]:
     """Return the microphones that hold all there is, no more than `most` of them."""
     n_channels = covariances.shape[1]
-    values = np.linalg.eigvalsh(covariances)
+    values = _backend.to_host(_backend.namespace(covariances).linalg.eigvalsh(covariances))
     ranks = np.sort(np.sum(values > _RANK * n_channels * values[:, -1:], axis=1))
     rank = min(most, max(1, int(ranks[-1 - int(_PART_OF_BINS * (len(ranks) - 1))])))
     if rank == n_channels:
         return tuple(range(n_channels))
     # Pivots of the sum of all bins: the loudest, then what of the others is not in those before.
-    left = covariances.sum(axis=0)
+    left = _backend.to_host(covariances).sum(axis=0)
     chosen: list[int] = []
     for _ in range(rank):
         diagonal = left.diagonal().real.copy()

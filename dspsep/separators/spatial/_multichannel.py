@@ -99,8 +99,8 @@ def split(X: object, *, scale: float | None = None, min_channels: int = 1) -> Sp
     if scale is None:
         # In two steps: squares of what is very large or small leave the range of numbers.
         first = math.ldexp(1.0, -math.frexp(largest)[1]) if largest else 1.0
-        mean = sum(_backend.scalar(xp.sum(_squares(channel * first))) for channel in _channels(array))
-        mean /= n_channels * n_freqs * n_frames
+        energy = sum(xp.sum(_squares(channel * first)) for channel in _channels(array))
+        mean = _backend.scalar(energy) / (n_channels * n_freqs * n_frames)
         scale = first * math.ldexp(1.0, -(math.frexp(mean)[1] // 2)) if mean else 1.0
     for channel, values in enumerate(_channels(array)):
         scaled = values * scale
@@ -137,14 +137,14 @@ def warn_of_rank(data: Split, name: str, *, stacklevel: int) -> None:
         return
     xp = _backend.namespace(data.parts)
     ones = xp.ones((1, 1, 1), dtype=data.parts.dtype, device=data.parts.device)
-    least = most = 0.0
+    ends: Array = xp.zeros((2,), dtype=xp.float64, device=data.parts.device)
     for part in blocks(data, data.n_channels):
         parts = data.parts[part, :, :]
         weights = xp.broadcast_to(ones, (1, parts.shape[0], parts.shape[2]))
         R = kernels_for(parts).fastmnmf_covariances(parts, weights)[:, 0, :, :]
         values = xp.linalg.eigvalsh(R)
-        least += _backend.scalar(xp.sum(values[:, 0]))
-        most += _backend.scalar(xp.sum(values[:, -1]))
+        ends = ends + xp.stack([xp.sum(values[:, 0]), xp.sum(values[:, -1])])
+    least, most = _backend.to_host(ends).tolist()
     if least <= _NO_RANK * most:
         warn(
             "W_RANK",

@@ -35,17 +35,18 @@ def learned(
 ) -> tuple[Mixtures, tuple[float, ...]]:
     """Return the mixtures after some iterations, and the objective at the start and after each."""
     mixtures = _start(data, n_sources, seed)
-    losses: list[float] = []
+    losses: list[Array] = []
     while True:
         done = len(losses)
         last = done == (0 if data.silent else n_iter)
         found, loss = _step(data, mixtures, update=not last)
         losses.append(loss)
         # What was found in this pass is not used if the iterations end here.
-        if last or (report is not None and done and report(done, loss)):
+        if last or (report is not None and done and report(done, _backend.scalar(loss))):
             break
         mixtures = found
-    return (_aligned(data, mixtures) if align else mixtures), tuple(losses)
+    host = _backend.to_host(_backend.namespace(data.parts).stack(losses))
+    return (_aligned(data, mixtures) if align else mixtures), tuple(host.tolist())
 
 
 def _start(data: Split, n_sources: int, seed: int) -> Mixtures:
@@ -84,15 +85,16 @@ def _levels(data: Split, parts: Array) -> tuple[Array, Array]:
     return noise, power + data.n_channels * noise
 
 
-def _step(data: Split, mixtures: Mixtures, *, update: bool) -> tuple[Mixtures, float]:
-    """Return the mixtures after one iteration, and the objective before it."""
+def _step(data: Split, mixtures: Mixtures, *, update: bool) -> tuple[Mixtures, Array]:
+    """Return the mixtures after one iteration, and the objective before it, a number where the arrays are."""
     xp = _backend.namespace(data.parts)
-    loss, found = 0.0, []
+    loss: Array = xp.zeros((), dtype=xp.float64, device=data.parts.device)
+    found = []
     for part in blocks(data, data.n_channels * int(mixtures.a.shape[0])):
         parts, own = data.parts[part, :, :], Mixtures(mixtures.B[:, part, :, :], mixtures.a[:, part])
         level = _levels(data, parts)
         shares, q, logarithms = _expected(parts, level, own)
-        loss -= _backend.scalar(xp.sum(logarithms, dtype=xp.float64))
+        loss = loss - xp.sum(logarithms, dtype=xp.float64)
         if update:
             found.append(_maximised(data, parts, level, shares, q, own))
     return (_joined(found) if update else mixtures), loss

@@ -62,7 +62,7 @@ class Factors(NamedTuple):
 class _Pass(NamedTuple):
     """What a pass over the frequencies finds; `gains` is what log |det Q| gained in each."""
 
-    loss: float
+    loss: Array
     Q: Array
     W: Array
     gains: Array
@@ -87,7 +87,8 @@ def iterate(
     while True:
         # What a pass finds is not used if the iterations end with it.
         found = _spectra(data, factors, P, exponents.W, update=len(losses) < n_iter)
-        loss = found.loss - 2 * data.n_frames * _backend.scalar(xp.sum(determinants))
+        # The one number of an iteration that leaves the device: whether steps may stay long depends on it.
+        loss = _backend.scalar(found.loss - 2 * data.n_frames * xp.sum(determinants))
         if losses and exponents != _SAFE and not loss <= losses[-1]:
             exponents = _SAFE
             factors, determinants = before
@@ -143,14 +144,15 @@ def _spectra(data: Split, factors: Factors, P: Array, exponent: float, *, update
     _, g, _, H = factors
     numerator, denominator = xp.zeros_like(H), xp.zeros_like(H)
     transposed = xp.permute_dims(H, (0, 2, 1))
-    loss, rows = 0.0, []
+    loss: Array = xp.zeros((), dtype=xp.float64, device=P.device)
+    rows = []
     for part in blocks(data, max(data.n_channels, int(g.shape[0]))):
         W = factors.W[:, part, :]
         Y = model_of(W @ H, g)
         inverse = 1 / Y
         terms = xp.log(Y)
         terms += P[:, part, :] * inverse
-        loss += _backend.scalar(xp.sum(terms, dtype=xp.float64))
+        loss = loss + xp.sum(terms, dtype=xp.float64)
         if not update:
             continue
         Q, squares, gains = _projected(data, factors.Q[part, :, :], inverse, part)

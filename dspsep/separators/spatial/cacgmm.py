@@ -224,7 +224,9 @@ class CACGMM(SpectralSeparator):
             told = Progress(stage="fit", iteration=iteration, n_iterations=self.n_iter, loss=loss)
             return callback is not None and bool(callback(told))
 
-        found, losses = learned(data, self.n_sources, self.n_iter, self.seed, report, align=True)
+        # Losses stay on the device unless somebody is told of them.
+        tell = None if callback is None else report
+        found, losses = learned(data, self.n_sources, self.n_iter, self.seed, tell, align=True)
         return CACGMMModel(B=found.B, weights=found.a, losses=losses)
 
 

@@ -340,7 +340,7 @@ class FastMNMF2(Separator):
             _check_number(len(sources), self.n_sources)
             found = (fitting_image(source, samples) for source in sources.values())
         else:
-            report = partial(_tell, callback, "directions", _N_ITER_OF_DIRECTIONS)
+            report = partial(_tell, callback, "directions", _N_ITER_OF_DIRECTIONS) if callback else None
             found = _by_direction(samples, rate, self.n_sources, self.seed, report)
         images = (self.stft._forward(source, rate, mono=False).values for source in found)
         return from_images(data, images, self.n_components, self.seed)
@@ -380,7 +380,7 @@ def _tell(callback: Callback | None, stage: str, n_iterations: int, iteration: i
 
 
 def _by_direction(
-    samples: Array, sample_rate: float, n_sources: int, seed: int, report: Callable[[int, float], bool]
+    samples: Array, sample_rate: float, n_sources: int, seed: int, report: Callable[[int, float], bool] | None
 ) -> Iterator[Array]:
     """Yield what `CACGMM` makes of a mixture, without its warnings, which are ours, too."""
     stft = STFT()
