@@ -74,7 +74,6 @@ def test_a_good_separator_passes():
     assert outcomes(toys.Patient(stft=STFT(256))) == {}
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_separator_is_found_by_the_right_clause(name):
     broken = outcomes(getattr(toys, name)())

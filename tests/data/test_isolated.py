@@ -46,7 +46,6 @@ DAMAGE = {
 PARTS = [{}, {"mono": True}, {"offset": 0.7, "duration": 0.9}, {"offset": 60.0}, {"sample_rate": 22050}]
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("extension", ["wav", "flac", "ogg", "mp3"])
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_results_warnings_and_errors_are_the_same(tmp_path, extension, damage):
