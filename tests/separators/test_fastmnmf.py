@@ -29,6 +29,7 @@ from dspsep.metrics import si_sdr
 from dspsep.separators.spatial import _multichannel_updates
 from dspsep.separators.spatial._multichannel import NOISE, split
 from dspsep.separators.spatial._multichannel_starts import random_start
+from dspsep.separators.spatial._multichannel_updates import STEPS
 from tests.cases import case_names, real_case
 from tests.separators.oracles.make_fastmnmf import CASES, N_COMPONENTS, N_ITER, case, gaussians, loss, numbers
 from tests.test_stft import noise
@@ -77,14 +78,14 @@ def terms(X, Q, g, W, H):
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("accelerate", [False, True])
+@pytest.mark.parametrize("steps", STEPS)
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 @pytest.mark.parametrize("name", odd_spectra())
-def test_the_objective_never_rises(name, dtype, accelerate):
+def test_the_objective_never_rises(name, dtype, steps):
     X = odd_spectra()[name].astype(dtype)
     before = X.copy()
     for n_sources in (1, 2, 3):
-        Q, g, W, H, losses = fastmnmf2(X, n_sources, n_components=2, n_iter=12, accelerate=accelerate)
+        Q, g, W, H, losses = fastmnmf2(X, n_sources, n_components=2, n_iter=12, steps=steps)
         assert all(np.isfinite(found).all() for found in (Q, g, W, H, losses))
         if name == "silence":
             assert len(losses) == 1
@@ -139,16 +140,27 @@ def test_images_are_those_of_the_wiener_filter(n_channels, n_sources):
     np.testing.assert_allclose(images.sum(axis=0), X, atol=1e-10)
 
 
-@pytest.mark.parametrize("accelerate", [False, True])
+@pytest.mark.parametrize("steps", ["usual", "long"])
 @pytest.mark.parametrize(("n_channels", "n_sources"), CASES)
-def test_likelihood_is_no_worse_than_a_peers(n_channels, n_sources, accelerate):
+def test_likelihood_is_no_worse_than_a_peers(n_channels, n_sources, steps):
     """As many iterations from the same start: the peer updates W and H at once, which are longer steps."""
     X, W, H = case(n_channels, n_sources)
     theirs = float(np.load(ORACLE)[f"loss_{n_channels}_{n_sources}"])
-    *factors, _ = fastmnmf2(
-        X, n_sources, n_components=N_COMPONENTS, n_iter=N_ITER, W=W, H=H, accelerate=accelerate
-    )
+    *factors, _ = fastmnmf2(X, n_sources, n_components=N_COMPONENTS, n_iter=N_ITER, W=W, H=H, steps=steps)
     assert loss(X, *factors) <= theirs
+
+
+@pytest.mark.parametrize(("n_channels", "n_sources"), CASES)
+def test_joint_steps_are_those_of_a_peer(n_channels, n_sources):
+    """The peer ends with an update of Q, which is where the iteration after that begins."""
+    X, W, H = case(n_channels, n_sources)
+    theirs = float(np.load(ORACLE)[f"loss_{n_channels}_{n_sources}"])
+    settings = {"n_components": N_COMPONENTS, "W": W, "H": H, "steps": "joint"}
+    before, after = (
+        loss(X, *fastmnmf2(X, n_sources, n_iter=n_iter, **settings)[:4]) for n_iter in (N_ITER, N_ITER + 1)
+    )
+    assert after < theirs < before
+    assert before - after < 0.02 * abs(theirs)
 
 
 def test_a_planted_mixture_is_parted():
@@ -196,15 +208,15 @@ def test_scales(factor):
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("accelerate", [False, True])
-def test_steps_that_fail_are_taken_back(monkeypatch, accelerate):
+@pytest.mark.parametrize("steps", STEPS)
+def test_steps_that_fail_are_taken_back(monkeypatch, steps):
     safe = _multichannel_updates._SAFE
-    longer = "_BOLD" if accelerate else "_USUAL"
-    monkeypatch.setattr(_multichannel_updates, longer, safe._replace(W=3.0, H=3.0, g=3.0))  # too long
+    too_long = safe._replace(W=3.0, H=3.0, g=3.0, joint=steps == "joint")
+    monkeypatch.setitem(_multichannel_updates.STEPS, steps, too_long)
     X = spectrum(2)
-    *_, losses = fastmnmf2(X, 3, n_components=2, n_iter=12, accelerate=accelerate)
-    monkeypatch.setattr(_multichannel_updates, longer, safe)
-    *_, plain = fastmnmf2(X, 3, n_components=2, n_iter=12, accelerate=accelerate)
+    *_, losses = fastmnmf2(X, 3, n_components=2, n_iter=12, steps=steps)
+    monkeypatch.setitem(_multichannel_updates.STEPS, steps, safe)
+    *_, plain = fastmnmf2(X, 3, n_components=2, n_iter=12, steps=steps)
     assert len(losses) == 13
     assert np.diff(losses).max() <= 0
     assert losses == plain
@@ -325,7 +337,8 @@ def test_models_are_stored_and_know_what_they_fit(tmp_path):
         ({"init": "directions"}, "init"),
         ({"init": HPSS(), "n_sources": 3}, "init"),
         ({"init": np.zeros(3)}, "init"),
-        ({"accelerate": 1}, "accelerate"),
+        ({"steps": "short"}, "steps"),
+        ({"steps": 1}, "steps"),
     ],
 )
 def test_settings_are_checked(settings, name):

@@ -11,8 +11,10 @@ is least where z / z_old is the root of A / B (Sekiguchi et al. 2020). As a func
 quadratic but for the determinant: iterative projection (Ono 2011). Each factor sees what is newest of the
 others, so that the objective never rises. Without the root steps are longer, and nearly always lower it; they
 are taken until it rises, and then this iteration and all after it have the root. Those of H are longer
-always: where a bin is too loud or too soft by a factor, W takes its root, and a root of what is left would
-leave H behind. Those of W and g are longer only in accelerated iterations.
+usually: where a bin is too loud or too soft by a factor, W takes its root, and a root of what is left would
+leave H behind. Those of W and g are longer only if all shall be. In joint steps W and H take roots of ratios
+of the same sums, as if neither moved: nothing says that the objective falls then, and they, too, are taken
+until it rises. They begin with W and H, the others with Q.
 
 Three changes of scale leave it as it is, and are made in every iteration: the mean square of the rows of Q_f
 is one, the directivity of a source sums to one, and so does each of its spectra.
@@ -29,19 +31,25 @@ from dspsep._typing import Array
 from dspsep.kernels import kernels_for
 from dspsep.separators.spatial._multichannel import Split, blocks, powers_behind
 
-__all__ = ["Factors", "iterate", "matched", "model_of"]
+__all__ = ["STEPS", "Factors", "iterate", "matched", "model_of"]
 
 
-class _Exponents(NamedTuple):
-    """The power of the ratio of sums by which each factor is multiplied."""
+class _Steps(NamedTuple):
+    """The power of the ratio of sums by which each factor is multiplied, and whether W and H move at once."""
 
     W: float
     H: float
     g: float
+    joint: bool = False
 
 
-# Those of the paper, with which the objective cannot rise, and those that are faster while it does not.
-_SAFE, _USUAL, _BOLD = _Exponents(0.5, 0.5, 0.5), _Exponents(0.5, 1.0, 0.5), _Exponents(1.0, 1.0, 1.0)
+# Those of the paper, in turn, with which the objective cannot rise, and those that are tried until it does.
+_SAFE = _Steps(0.5, 0.5, 0.5)
+STEPS = {
+    "usual": _Steps(0.5, 1.0, 0.5),
+    "long": _Steps(1.0, 1.0, 1.0),
+    "joint": _Steps(0.5, 0.5, 0.5, joint=True),
+}
 
 #: Told how many iterations are done and the objective; ends them by returning True.
 Report = Callable[[int, float], bool]
@@ -76,32 +84,33 @@ def iterate(
     n_iter: int,
     report: Report | None = None,
     *,
-    accelerate: bool = False,
+    steps: str = "usual",
 ) -> tuple[Factors, tuple[float, ...]]:
     """Return the factors after some iterations, and the objective at the start and after each."""
     xp = _backend.namespace(data.parts)
     factors, P = start, _all_powers(data, start)
     determinants = xp.linalg.slogdet(factors.Q)[1]
     losses: list[float] = []
-    exponents, before = _BOLD if accelerate else _USUAL, (factors, determinants)
+    step, before = STEPS[steps], (factors, determinants)
     while True:
         # What a pass finds is not used if the iterations end with it.
-        found = _spectra(data, factors, P, exponents.W, update=len(losses) < n_iter)
+        turned = bool(losses) or not step.joint
+        found = _spectra(data, factors, P, step, turned=turned, update=len(losses) < n_iter)
         # The one number of an iteration that leaves the device: whether steps may stay long depends on it.
         loss = _backend.scalar(found.loss - 2 * data.n_frames * xp.sum(determinants))
-        if losses and exponents != _SAFE and not loss <= losses[-1]:
-            exponents = _SAFE
+        if losses and step != _SAFE and not loss <= losses[-1]:
+            step = _SAFE
             factors, determinants = before
             P = _all_powers(data, factors)
-            found = _spectra(data, factors, P, exponents.W, update=True)
+            found = _spectra(data, factors, P, step, turned=True, update=True)
         else:
             losses.append(loss)
             if len(losses) > n_iter or (report and len(losses) > 1 and report(len(losses) - 1, loss)):
                 return factors, tuple(losses)
         before = factors, determinants
         determinants = determinants + found.gains
-        H = _floored(factors.H * _ratio(found.numerator, found.denominator, exponents.H))
-        factors = _directivity(data, Factors(found.Q, factors.g, found.W, H), P, exponents.g)
+        H = _floored(factors.H * _ratio(found.numerator, found.denominator, step.H))
+        factors = _directivity(data, Factors(found.Q, factors.g, found.W, H), P, step.g)
 
 
 def matched(data: Split, factors: Factors) -> Factors:
@@ -135,10 +144,10 @@ def _powers(data: Split, Q: Array, part: slice) -> Array:
     return powers_behind(Q, parts, norms * data.noise[part][:, None])
 
 
-def _spectra(data: Split, factors: Factors, P: Array, exponent: float, *, update: bool) -> _Pass:
+def _spectra(data: Split, factors: Factors, P: Array, step: _Steps, *, turned: bool, update: bool) -> _Pass:
     """Return the objective, less determinants; Q, W, and sums for H.
 
-    The powers behind the new Q replace those in `P`.
+    The powers behind the new Q replace those in `P`. Unless it is `turned`, Q only comes on its scale.
     """
     xp = _backend.namespace(P)
     _, g, _, H = factors
@@ -155,16 +164,19 @@ def _spectra(data: Split, factors: Factors, P: Array, exponent: float, *, update
         loss = loss + xp.sum(terms, dtype=xp.float64)
         if not update:
             continue
-        Q, squares, gains = _projected(data, factors.Q[part, :, :], inverse, part)
+        project = _projected if turned else _scaled
+        Q, squares, gains = project(data, factors.Q[part, :, :], inverse, part)
         P[:, part, :] = own = _powers(data, Q, part)
         scale = 1 / xp.astype(squares, P.dtype)[:, None]
         inverse /= scale
-        above, below = (values @ transposed for values in _back(own, inverse, g))
-        W = _floored(W * scale * _ratio(above, below, exponent))
-        above, below = _back(own, 1 / model_of(W @ H, g), g)
+        terms_of_L = tuple(_back(own, inverse, g))
+        above, below = (values @ transposed for values in terms_of_L)
+        W = _floored(W * scale * _ratio(above, below, step.W))
+        if not step.joint:
+            terms_of_L = tuple(_back(own, 1 / model_of(W @ H, g), g))
         upright = xp.permute_dims(W, (0, 2, 1))
-        numerator += upright @ above
-        denominator += upright @ below
+        numerator += upright @ terms_of_L[0]
+        denominator += upright @ terms_of_L[1]
         rows.append((Q, W, gains))
     if not update:
         return _Pass(loss, factors.Q, factors.W, data.noise, numerator, denominator)
@@ -204,8 +216,16 @@ def _projected(data: Split, Q: Array, inverse: Array, part: slice) -> tuple[Arra
     identity = xp.eye(n, dtype=V.dtype, device=V.device)
     V = V + (sums * data.noise[part][:, None])[:, :, None, None] * identity
     Q, gains = kernels_for(inverse).fastmnmf_sweep(Q, V / data.n_frames)
+    Q, squares, scaled = _scaled(data, Q, inverse, part)
+    return Q, squares, gains + scaled
+
+
+def _scaled(data: Split, Q: Array, _inverse: Array, _part: slice) -> tuple[Array, Array, Array]:
+    """Return the same of Q as it is: nothing but its scale is put right."""
+    xp = _backend.namespace(Q)
+    n = data.n_channels
     squares = xp.sum(xp.real(Q) ** 2 + xp.imag(Q) ** 2, axis=(1, 2)) / n
-    return Q / xp.sqrt(squares)[:, None, None], squares, gains - n / 2 * xp.log(squares)
+    return Q / xp.sqrt(squares)[:, None, None], squares, -n / 2 * xp.log(squares)
 
 
 def _directivity(data: Split, factors: Factors, P: Array, exponent: float) -> Factors:

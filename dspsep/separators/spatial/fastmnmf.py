@@ -42,7 +42,7 @@ from dspsep.separators.spatial._multichannel_starts import (
     random_start,
     with_given,
 )
-from dspsep.separators.spatial._multichannel_updates import Factors, iterate
+from dspsep.separators.spatial._multichannel_updates import STEPS, Factors, iterate
 from dspsep.separators.spatial.cacgmm import CACGMMModel
 from dspsep.sources import Sources
 from dspsep.stft import STFT, Spectrogram
@@ -64,7 +64,7 @@ def fastmnmf2(
     g: Array | None = None,
     W: Array | None = None,
     H: Array | None = None,
-    accelerate: bool = False,
+    steps: Literal["usual", "long", "joint"] = "usual",
     callback: Callable[[int, float], bool | None] | None = None,
 ) -> tuple[Array, Array, Array, Array, tuple[float, ...]]:
     """Learn spectra and directions of sources from a multichannel spectrum.
@@ -90,8 +90,8 @@ def fastmnmf2(
         Spectra to begin with, not negative. By default random.
     H : array of shape (n_sources, n_components, n_frames), optional
         Activations to begin with, not negative. By default random.
-    accelerate : bool, default=False
-        Whether all steps are longer until one fails: see `FastMNMF2`.
+    steps : {"usual", "long", "joint"}, default="usual"
+        How factors move: see `FastMNMF2`.
     callback : callable, optional
         Called with the number of iterations and the objective after each. Returning True ends them.
 
@@ -144,7 +144,7 @@ def fastmnmf2(
     start = with_given(data, start, {"Q": Q, "g": g, "W": W, "H": H})
     report = None if callback is None else lambda *told: bool(callback(*told))
     n_iter = 0 if data.silent else n_iter
-    factors, losses = iterate(data, start, n_iter, report, accelerate=_flag(accelerate))
+    factors, losses = iterate(data, start, n_iter, report, steps=_checked_steps(steps))
     return *factors._replace(H=in_units(data, factors.H)), losses
 
 
@@ -169,10 +169,12 @@ class FastMNMF2(Separator):
         What begins: any separator of as many sources, from whose images spectra, demixing matrices and
         directivities are learned. By default ``CACGMM(n_sources=n_sources, seed=seed)``. With ``"random"``
         spectra are random and direction m belongs to source m, as in the paper.
-    accelerate : bool, default=False
-        Whether all steps are longer until one fails, and not only those of activations. The objective falls
-        faster, but spectra settle before directions are found: sources are told apart less well where the
-        start does not tell them.
+    steps : {"usual", "long", "joint"}, default="usual"
+        How factors move, until the objective would rise; then by the steps of the paper. Usually each sees
+        what is newest of the others, and steps of activations are longer. If all are ``"long"`` the
+        objective falls faster, but spectra settle before directions are found: sources are told apart less
+        well where the start does not tell them. ``"joint"`` is what pyroomacoustics does: spectra and
+        activations move at once, by steps as long as those of the paper, and before Q.
     seed : int, default=0
         Of random spectra.
 
@@ -200,7 +202,7 @@ class FastMNMF2(Separator):
     model is that of the mixture and faint noise (100 dB below it), so that silent bins, silent and equal
     channels need no exceptions, and the objective never rises. Activations are multiplied by the ratio of
     sums, and not by its root, until that fails. Scales are put right in every iteration. The first update is
-    that of Q.
+    that of Q, but with joint steps.
 
     Cost: O(n_iter n_freqs n_frames (n_sources n_components + n_channels ** 3)). Peak memory beside the input
     and the sources: three spectra of the mixture with ``init="random"``, eight by default, and the factors.
@@ -231,7 +233,7 @@ class FastMNMF2(Separator):
     n_components: int = 16
     n_iter: int = 100
     init: Separator | Literal["random"] | None = None
-    accelerate: bool = False
+    steps: Literal["usual", "long", "joint"] = "usual"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -241,7 +243,7 @@ class FastMNMF2(Separator):
             object.__setattr__(self, name, _checks.plain(getattr(self, name)))
         check_iterations(self.n_sources, self.n_iter, self.seed)
         _checks.integer("n_components", self.n_components, minimum=1, maximum=_MAX_N_COMPONENTS)
-        _flag(self.accelerate)
+        _checked_steps(self.steps)
         if self.init is not None and not (isinstance(self.init, str) and self.init == "random"):
             if not isinstance(self.init, Separator):
                 raise InputError("init", "a separator, 'random' or None", repr(self.init)[:80])
@@ -319,7 +321,7 @@ class FastMNMF2(Separator):
         start = self._start(data, spectrogram, samples, callback)
         report = partial(_tell, callback, "fit", self.n_iter)
         n_iter = 0 if data.silent else self.n_iter
-        factors, losses = iterate(data, start, n_iter, report, accelerate=self.accelerate)
+        factors, losses = iterate(data, start, n_iter, report, steps=self.steps)
         return FastMNMF2Model(
             demixing=factors.Q,
             directivity=factors.g,
@@ -368,10 +370,10 @@ def _check_number(found: int, wanted: int) -> None:
         raise InputError("init", f"a separator of {wanted} sources, as n_sources says", f"{found}", remedy)
 
 
-def _flag(accelerate: object) -> bool:
-    if not isinstance(accelerate, bool):
-        raise InputError("accelerate", "True or False", repr(accelerate)[:80])
-    return accelerate
+def _checked_steps(steps: object) -> str:
+    if not isinstance(steps, str) or steps not in STEPS:
+        raise InputError("steps", "'usual', 'long' or 'joint'", repr(steps)[:80])
+    return steps
 
 
 def _tell(callback: Callback | None, stage: str, n_iterations: int, iteration: int, loss: float) -> bool:
