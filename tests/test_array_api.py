@@ -335,7 +335,7 @@ def test_demixing(separator, exits):
     )
     expected = separator.separate(audio, 8000)
     sources = separator.separate(on_device(audio), 8000)
-    # The peak; covariances of few channels and what depends on them; losses; the order of the bins, in rounds.
+    # The peak; covariances of few channels and what depends on them; losses; the order of bins, in rounds.
     assert exits() <= 24
     for name in sources:
         check_near(sources[name], expected[name], 1e-7)
