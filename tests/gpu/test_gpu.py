@@ -7,7 +7,9 @@ of `array_api_strict` as well, so that these lines are known to be right before 
 from __future__ import annotations
 
 import math
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -286,3 +288,17 @@ def test_what_does_not_fit_is_done_in_blocks_or_refused():
 def test_there_are_kernels_for_it():
     where = place("cupy")
     assert kernels_for(where.put(np.ones(3))).__name__.startswith("dspsep.kernels")
+
+
+@pytest.mark.gpu
+@pytest.mark.filterwarnings("default")
+def test_the_page_works(tmp_path, monkeypatch):
+    place("cupy")
+    page = Path(__file__).resolve().parents[2] / "docs" / "gpu.md"
+    monkeypatch.chdir(tmp_path)
+    dspsep.save("song.wav", audio(np.float32), RATE)
+    names = {}
+    for code in re.findall(r"```py\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        exec(code, names)
+    assert type(names["sources"]["harmonic"]).__module__.startswith("cupy")
+    assert isinstance(names["harmonic"], np.ndarray)
