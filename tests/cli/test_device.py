@@ -21,21 +21,7 @@ from tests.test_stft import noise
 RATE = 8000
 
 
-class Number:
-    def __init__(self, value):
-        self.value = value
-
-    def __add__(self, other):
-        return self
-
-    def sum(self):
-        return self
-
-    def get(self):
-        return self.value
-
-
-def stand_in(*, n_devices=2, error=None, total=3):
+def stand_in(*, n_devices=2, error=None, off=0.0):
     """Return a module for CuPy: its arrays are those of `array_api_strict`'s second device."""
 
     def count():
@@ -55,7 +41,10 @@ def stand_in(*, n_devices=2, error=None, total=3):
         moved=moved,
         entered=entered,
         asarray=asarray,
-        arange=lambda n: Number(total),
+        arange=np.arange,
+        asnumpy=lambda found: found + off,
+        fft=np.fft,
+        linalg=np.linalg,
         cuda=types.SimpleNamespace(
             runtime=runtime, Device=lambda number: (entered.append(number), nullcontext())[1]
         ),
@@ -155,20 +144,20 @@ def test_a_number_that_is_not_there(song, tmp_path, capsys, monkeypatch, n_devic
 
 
 def test_a_device_that_cannot_count(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", stand_in(total=4))
-    with pytest.raises(BackendError, match=r"its sum of 1 and 2 is 4"):
+    monkeypatch.setitem(sys.modules, "cupy", stand_in(off=1.0))
+    with pytest.raises(BackendError, match=r"the sum of its 2 by 2 identity is 3\."):
         _devices.device_named("cuda")
 
 
 def test_a_device_that_does_not_work(monkeypatch):
     module = stand_in()
 
-    def fail(n):
-        raise RuntimeError("no NVRTC")
+    def fail(square):
+        raise ImportError("no libcusolver")
 
-    module.arange = fail
+    module.linalg = types.SimpleNamespace(inv=fail)
     monkeypatch.setitem(sys.modules, "cupy", module)
-    with pytest.raises(BackendError, match=r"CuPy said: no NVRTC\."):
+    with pytest.raises(BackendError, match=r"CuPy said: no libcusolver\. .* pip install 'dspsep\[cuda12\]'"):
         _devices.device_named("cuda")
 
 
