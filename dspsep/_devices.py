@@ -157,8 +157,8 @@ def _tried(cupy: Any, name: str, number: int) -> None:
             found = float(cupy.asnumpy((square @ cupy.linalg.inv(square)).sum()))
     except Exception as error:
         raise BackendError(
-            f"{name} must be a GPU that CuPy can use; CuPy said: {error}. Libraries of CUDA that cannot be found"
-            " come with pip install 'dspsep[cuda12]' or 'dspsep[cuda13]'."
+            f"{name} must be a GPU that CuPy can use; CuPy said: {error}. Libraries that cannot be found come"
+            " with pip install 'dspsep[cuda12]' or 'dspsep[cuda13]'."
         ) from error
     if not abs(found - 2) < 0.01:
         raise BackendError(f"{name} must be a GPU that counts; the sum of its 2 by 2 identity is {found:g}.")
