@@ -28,9 +28,12 @@ def _run(options: argparse.Namespace) -> int:
     settings = SMOKE if options.smoke else Settings()
     given = {name: getattr(options, name) for name in ("threads", "rounds", "seconds", "lengths", "repeats")}
     settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
+    status = 0
     for name in _EVERYTHING if "all" in options.suite else dict.fromkeys(options.suite):
         if obstacle := bounds.obstacle() if name == bounds.NAME else SUITES[name].obstacle():
             print(f"{name}: not measured: {obstacle}")
+            if "all" not in options.suite and name != bounds.NAME and SUITES[name].must:
+                status = 1
             continue
         try:
             result = _bounds(options) if name == bounds.NAME else results.measure(SUITES[name], settings)
@@ -40,7 +43,7 @@ def _run(options: argparse.Namespace) -> int:
         if not options.smoke:
             path = results.store(result)
             print(f"{path.parent.name}/{path.name} is written")
-    return 0
+    return status
 
 
 def _bounds(options: argparse.Namespace) -> bounds.BoundsResult:

@@ -14,7 +14,7 @@ from benchmarks.harness import Record, ratios, summary
 if TYPE_CHECKING:
     from benchmarks.results import ComparisonResult, Growth
 
-__all__ = ["Goal", "Limit", "Linear", "PeakLimit", "PeakMultiple", "Target", "Verdict", "times"]
+__all__ = ["Goal", "Limit", "Linear", "PeakLimit", "PeakMultiple", "Target", "Verdict", "Within", "times"]
 
 
 class Verdict(NamedTuple):
@@ -79,6 +79,41 @@ class Goal:
         found = {name: ratios(times(records[name], threads), ours).median for name in rivals}
         best = min(found, key=lambda name: found[name])
         return Verdict(f"{digits(found[best])} ×", best, found[best] >= self.at_least)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Within:
+    """How many times as long as a bound a contender may take.
+
+    Parameters
+    ----------
+    at_most : float
+        The largest ratio.
+    bound : str
+        The contender that does nothing but what cannot be spared.
+    of : str, optional
+        The contender.
+    """
+
+    at_most: float
+    bound: str
+    of: str | None = None
+
+    @property
+    def over(self) -> tuple[str, ...]:
+        """The bound."""
+        return (self.bound,)
+
+    def __str__(self) -> str:
+        return f"≤ {self.at_most:g} × {self.bound}"
+
+    def verdict(self, measured: ComparisonResult, whose: str, threads: int) -> Verdict:
+        """See `Target`."""
+        records = {record.contender: record for record in measured.records}
+        if whose not in records or self.bound not in records:
+            return Verdict()
+        ratio = ratios(times(records[whose], threads), times(records[self.bound], threads)).median
+        return Verdict(f"{digits(ratio)} ×", self.bound, ratio <= self.at_most)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,11 +51,14 @@ class Task(NamedTuple):
     """What a contender does with one input.
 
     `call` is timed. `comparable` turns what it returns into an array of the form that all contenders of a
-    comparison share (axes, scale, extent); that is not timed.
+    comparison share (axes, scale, extent); that is not timed. It is None where the job is not done but
+    bounded: as the copying of what it has to read. `peak`, where there is one, makes one more call and
+    returns how many bytes of a device it held.
     """
 
     call: Callable[[], Any]
-    comparable: Callable[[Any], np.ndarray[Any, Any]] = np.asarray
+    comparable: Callable[[Any], np.ndarray[Any, Any]] | None = np.asarray
+    peak: Callable[[], int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +155,12 @@ class Suite:
         What it is measured on. By default the music of most others.
     obstacle : callable
         Returns why it cannot be measured here; nothing, if it can.
+    must : bool
+        Whether it is an error to ask for it by name where it cannot be measured.
+    unmeasured : str
+        What the report says in its place as long as it was not measured; nothing, if empty.
+    device : callable
+        Returns what it is measured on beside the processor; nothing, if empty.
     """
 
     name: str
@@ -161,6 +170,9 @@ class Suite:
     threads: int | None = None
     audio: str = ""
     obstacle: Callable[[], str] = str
+    must: bool = False
+    unmeasured: str = ""
+    device: Callable[[], str] = str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +181,7 @@ class Record:
 
     `difference` is the largest one between its output and the first contender's, relative to the largest
     value of the latter; None where there is nothing to compare. `output` is the type of its numbers.
+    `device_bytes` is what it held of a device, where it works on one.
     """
 
     contender: str
@@ -176,6 +189,7 @@ class Record:
     output: str
     wall: tuple[float, ...]
     cpu: tuple[float, ...]
+    device_bytes: int | None = None
 
 
 def compare(comparison: Comparison, source: Any, rounds: int) -> list[Record]:
@@ -206,6 +220,7 @@ def compare(comparison: Comparison, source: Any, rounds: int) -> list[Record]:
             output=agreements[name][1],
             wall=tuple(timing.wall for timing in timings),
             cpu=tuple(timing.cpu for timing in timings),
+            device_bytes=None if (peak := tasks[name].peak) is None else peak(),
         )
         for name, timings in turns.items()
     ]
@@ -220,7 +235,11 @@ def _agreements(comparison: Comparison, tasks: dict[str, Task]) -> dict[str, tup
     agreements: dict[str, tuple[float | None, str]] = {}
     reference: np.ndarray[Any, Any] | None = None
     for name, task in tasks.items():
-        output = task.comparable(task.call())
+        result = task.call()
+        if task.comparable is None:
+            agreements[name] = (None, "")
+            continue
+        output = task.comparable(result)
         if reference is None:
             reference = output
         difference = _difference(output, reference)

@@ -57,8 +57,11 @@ def page(suites: Mapping[str, Suite], folder: Path = results.FOLDER) -> str:
     files = {name: folder / f"{name}.json" for name in suites}
     stored = {name: results.load(file) for name, file in files.items() if file.is_file()}
     parts = [_INTRODUCTION, *_goals(suites, stored)]
-    for name, result in stored.items():
-        parts += _suite(suites[name], result)
+    for name, suite in suites.items():
+        if name in stored:
+            parts += _suite(suite, stored[name])
+        elif suite.unmeasured:
+            parts += [f"## {suite.title}\n", f"{suite.unmeasured}\n"]
     return "\n".join([*parts, _REPRODUCE])
 
 
@@ -111,6 +114,7 @@ def _pairs(suite: Suite, result: SuiteResult) -> Iterable[tuple[Comparison, Comp
 def _turns(measured: ComparisonResult, threads: int) -> list[str]:
     ours = measured.records[0]
     rows = []
+    on_device = any(record.device_bytes is not None for record in measured.records)
     for record in measured.records:
         row = [
             record.contender,
@@ -120,10 +124,14 @@ def _turns(measured: ComparisonResult, threads: int) -> list[str]:
         ]
         if measured.tolerance is not None:
             row += ["–" if record is ours else _difference(record), record.output]
+        if on_device:
+            row.append("–" if record.device_bytes is None else megabytes(record.device_bytes))
         rows.append(row)
     head = ["", "CPU time", "on the wall", f"times {ours.contender}"]
     if measured.tolerance is not None:
         head += [f"differs by (≤ {measured.tolerance:g})", "output"]
+    if on_device:
+        head.append("device memory")
     return table(head, rows)
 
 
@@ -149,6 +157,7 @@ def _growth(growth: Sequence[Growth], limits: Mapping[str, float | None]) -> lis
 
 def _conditions(result: SuiteResult) -> str:
     machine, settings = result.machine, result.settings
+    device = f"{machine['device']}; " if machine.get("device") else ""
     instructions = f" ({machine['instruction_sets']})" if machine["instruction_sets"] else ""
     packages = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     threads = "1 thread" if settings.threads == 1 else f"{settings.threads} threads"
@@ -157,7 +166,7 @@ def _conditions(result: SuiteResult) -> str:
     audio = f", {settings.seconds:g} s of {result.audio}" if listens else ""
     return (
         f"*Measured {result.date}: {threads}, {settings.rounds} rounds{audio}. "
-        f"{machine['processor']}{instructions}, {machine['cores']} cores, "
+        f"{device}{machine['processor']}{instructions}, {machine['cores']} cores, "
         f"{machine['memory_gb']} GB, {machine['system']}, {machine['python']}; load {before:g} before and "
         f"{after:g} after. {packages}.*\n"
     )

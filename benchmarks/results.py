@@ -102,7 +102,7 @@ def measure(suite: Suite, settings: Settings) -> SuiteResult:
     return SuiteResult(
         suite=suite.name,
         date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
-        machine=machine(),
+        machine=machine() | ({"device": device} if (device := suite.device()) else {}),
         versions=versions(packages),
         settings=settings,
         audio=suite.audio or inputs.describe(),

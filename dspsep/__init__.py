@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.data.midi import read_midi
     from dspsep.descriptions import describe
     from dspsep.ensemble import Ensemble
-    from dspsep.errors import BackendError, DspsepError, DspsepWarning, InputError
+    from dspsep.errors import BackendError, DeviceMemoryError, DspsepError, DspsepWarning, InputError
     from dspsep.model import MaskModel, Model, load_model
     from dspsep.opinions import log_opinion_pool
     from dspsep.pipeline import Pipeline, Split
@@ -126,6 +126,7 @@ __all__ = [
     "Cross",
     "DUETModel",
     "DemixingModel",
+    "DeviceMemoryError",
     "DspsepError",
     "DspsepWarning",
     "Ensemble",

@@ -319,6 +319,7 @@ _TYPES: dict[str, str] = {**_PUBLIC_TYPES, **_ORACLES}
 PUBLIC: dict[str, str] = {
     **_PUBLIC_TYPES,
     "BackendError": "dspsep.errors:BackendError",
+    "DeviceMemoryError": "dspsep.errors:DeviceMemoryError",
     "DspsepError": "dspsep.errors:DspsepError",
     "DspsepWarning": "dspsep.errors:DspsepWarning",
     "FrozenArray": "dspsep._frozen_array:FrozenArray",

@@ -6,9 +6,10 @@ so that a reader learns what was wrong, what was seen, and what to do, in that o
 
 from __future__ import annotations
 
+import sys
 import warnings
 
-__all__ = ["BackendError", "DspsepError", "DspsepWarning", "InputError"]
+__all__ = ["BackendError", "DeviceMemoryError", "DspsepError", "DspsepWarning", "InputError"]
 
 
 class DspsepError(Exception):
@@ -52,6 +53,35 @@ class BackendError(DspsepError, RuntimeError):
     """Arrays that live in different places, or in a place dspsep does not work in."""
 
 
+class DeviceMemoryError(BackendError):
+    """A device has too little memory for the work, also in blocks where that can be.
+
+    CuPy's own error is its `__cause__`. What was held for the work has been given back when it is raised.
+
+    Parameters
+    ----------
+    message : str
+        What was asked for, what is free, and what to do.
+    n_bytes_asked : int, optional
+        The request that could not be met, where CuPy told.
+    n_bytes_free : int, optional
+        What is free on the device now.
+
+    Examples
+    --------
+    >>> from dspsep import BackendError, DeviceMemoryError
+    >>> issubclass(DeviceMemoryError, BackendError)
+    True
+    """
+
+    def __init__(
+        self, message: str, *, n_bytes_asked: int | None = None, n_bytes_free: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.n_bytes_asked = n_bytes_asked
+        self.n_bytes_free = n_bytes_free
+
+
 class DspsepWarning(UserWarning):
     r"""A result that is finite and usable, but that the user should know about.
 
@@ -82,4 +112,14 @@ class DspsepWarning(UserWarning):
 
 def warn(code: str, message: str, *, stacklevel: int = 3) -> None:
     """Issue one coded `DspsepWarning`."""
-    warnings.warn(DspsepWarning(code, message), stacklevel=stacklevel)
+    warnings.warn(DspsepWarning(code, message), stacklevel=_beyond_guards(stacklevel))
+
+
+def _beyond_guards(stacklevel: int) -> int:
+    """Return the level of a frame above `warn`, those of `dspsep._guard` not being counted."""
+    frame, level, counted = sys._getframe(1), 1, 1
+    while counted < stacklevel and frame.f_back is not None:
+        frame = frame.f_back
+        level += 1
+        counted += frame.f_globals.get("__name__") != "dspsep._guard"
+    return level

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, cast
 
 from dspsep import _audio, _backend, _checks, _registry, _serial
 from dspsep._audio import Mixture
+from dspsep._guard import guarded
 from dspsep._settings import Settings
 from dspsep._typing import Array
 from dspsep._version import __version__
@@ -35,6 +36,11 @@ class Separator(Settings, ABC):
     Subclasses are frozen, keyword-only dataclasses that check their settings in ``__post_init__``. Those that
     mask one spectrogram derive from `SpectralSeparator`; others write `separate`.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "separate" in vars(cls):
+            cls.separate = guarded(cls.separate)  # type: ignore[method-assign]
 
     #: The channels that the method can work on.
     min_channels: ClassVar[int] = 1
@@ -142,6 +148,11 @@ class Separator(Settings, ABC):
 
 class Refiner(Settings, ABC):
     """Base class of later steps of a pipeline: from sources to sources of the same mixture."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "refine" in vars(cls):
+            cls.refine = guarded(cls.refine)  # type: ignore[method-assign]
 
     @abstractmethod
     def refine(self, mixture: Array, sources: Sources, *, callback: Callback | None = None) -> Sources:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from dspsep import _audio, _backend, _checks
+from dspsep import _audio, _backend, _checks, _devices
 from dspsep._typing import Array
 from dspsep.errors import InputError
 
@@ -112,8 +112,9 @@ class Stream(ABC):
             If the block is not audio like the ones before it, its peak is above 2**40, or the stream was
             flushed.
         """
-        samples = self._checked(block)
-        return self._restored(self._push(samples) if samples.shape[1] else {})
+        with _devices.at_home(block):
+            samples = self._checked(block)
+            return self._restored(self._push(samples) if samples.shape[1] else {})
 
     def flush(self) -> dict[str, Array]:
         """Say that the mixture has ended.
@@ -132,7 +133,8 @@ class Stream(ABC):
         if self._like is None:
             raise InputError("block", "at least one sample long in all", "a flush before any", "Push first.")
         self._flushed = True
-        return self._restored(self._flush())
+        with _devices.at_home(self._like):
+            return self._restored(self._flush())
 
     @abstractmethod
     def _push(self, samples: Array) -> Mapping[str, Array]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.harness import Comparison, Suite
 from benchmarks.suites.batches import SUITE as BATCHES
 from benchmarks.suites.files import SUITE as FILES
+from benchmarks.suites.gpu import SUITE as GPU
 from benchmarks.suites.hpss import SUITE as HPSS
 from benchmarks.suites.ica import SUITE as ICA
 from benchmarks.suites.imports import SUITE as IMPORTS
@@ -43,6 +44,7 @@ SUITES: dict[str, Suite] = {
         WIENER,
         IMPORTS,
         KERNELS,
+        GPU,
     )
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from dspsep._version import __version__
-from dspsep.errors import DspsepError, DspsepWarning
+from dspsep.errors import DeviceMemoryError, DspsepError, DspsepWarning
 
 __all__ = ["Attempt", "attempt"]
 
@@ -51,6 +51,9 @@ def attempt(function: Callable[[], T]) -> Attempt[T]:
             result = function()
         except MemoryError as lack:
             error = f"{str(lack) or 'there is not enough memory'}."
+            out_of_memory = True
+        except DeviceMemoryError as lack:
+            error = str(lack)
             out_of_memory = True
         except DspsepError as refusal:
             error = str(refusal)

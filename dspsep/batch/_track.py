@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from dspsep._devices import device_named
 from dspsep._version import __version__
 from dspsep.batch._attempt import attempt
 from dspsep.batch._manifest import Entry, sha256_of
@@ -43,6 +44,9 @@ class Job:
         The part of each file, as of `load`.
     isolate : bool
         Whether each file is decoded in a process with limits of its own.
+    device : str
+        Where to separate, as of `device_named`. What comes out differs by rounding, as it does between
+        processors, so stems that were made elsewhere are kept.
     """
 
     folder: Path
@@ -52,6 +56,7 @@ class Job:
     offset: float = 0.0
     duration: float | None = None
     isolate: bool = False
+    device: str = "cpu"
 
     kind: ClassVar[str] = "separation"
 
@@ -76,7 +81,7 @@ class Job:
         return json.dumps({
             "folder": str(self.folder), "separator": self.separator.to_json(), "format": self.format,
             "template": self.template, "offset": self.offset, "duration": self.duration,
-            "isolate": self.isolate,
+            "isolate": self.isolate, "device": self.device,
         })  # fmt: skip
 
     @classmethod
@@ -244,7 +249,7 @@ def _done(task: Task, job: Job, callback: Callback | None) -> Outcome:
     replaced = any(path.exists() for path in files_of_set(layout))
     saved = separate_to(
         Path(task.file), layout, job.separator, format=job.format, offset=job.offset, duration=job.duration,
-        isolate=job.isolate, callback=callback, facts=facts,
+        isolate=job.isolate, callback=callback, facts=facts, device=device_named(job.device),
     )  # fmt: skip
     entry = Entry(
         track=task.track,

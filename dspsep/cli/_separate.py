@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dspsep import _checks
+from dspsep._devices import device_named
 from dspsep.batch._batch import outcomes, problems
 from dspsep.batch._lock import FolderLock
 from dspsep.batch._manifest import Manifest
@@ -74,6 +75,10 @@ def add_to(commands: Any) -> None:
         help="tracks at a time, each in a process of its own (default: 1, which uses all processors, too)",
     )  # fmt: skip
     parser.add_argument(
+        "--device", default="cpu", metavar="DEVICE",
+        help="where to work: cpu (default), or a GPU, cuda or cuda:1; needs dspsep[cuda12] or dspsep[cuda13]",
+    )  # fmt: skip
+    parser.add_argument(
         "--isolate", action="store_true",
         help="decode in a process that may use little and write nothing: for files of unknown origin",
     )  # fmt: skip
@@ -94,9 +99,11 @@ def run(options: argparse.Namespace) -> int:
     if options.isolate and not _isolated.limited():
         raise InputError("--isolate", "left out on this system", "it", "It cannot limit what a process uses.")
     template = checked_template(options.filename, "--filename")
+    device_named(options.device, "--device")  # before any work
     job = Job(
         folder=_writable(options.output, name), separator=separator, format=options.format,
         template=template, offset=options.offset, duration=options.duration, isolate=options.isolate,
+        device=options.device,
     )  # fmt: skip
     what = hashlib.sha256(f"{job.settings_sha256} {template}".encode()).hexdigest()
     with FolderLock(job.folder, what) as lock:

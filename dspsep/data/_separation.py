@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dspsep import _audio, _registry
+from dspsep import _audio, _backend, _registry
+from dspsep._devices import Device
 from dspsep._typing import Array
 from dspsep.data import _reading
 from dspsep.data._layout import Layout
@@ -36,6 +37,7 @@ __all__ = ["SavedSources", "separate_file", "separate_to"]
 #: A file that decodes to more than this many times its size is there to fill a disk: music is below 20,
 #: speech at 24 kbit/s below 120, and silence that compresses so well is not what one separates.
 _MAX_RATIO = 500
+_HOST = Device(name="cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,13 +176,14 @@ def separate_to(
     isolate: bool,
     callback: Callback | None,
     facts: Callable[[], Mapping[str, Any]],
+    device: Device = _HOST,
 ) -> SavedSources:
-    """Do what `separate_file` does, into a layout.
+    """Do what `separate_file` does, into a layout, on a device.
 
     Before the files get their names, `facts` is called for what is to stand in the record, too; what it
     raises ends the work.
     """
-    job = _Job(separator, layout, extension_of(format), callback, facts)
+    job = _Job(separator, layout, extension_of(format), callback, facts, device)
     return job.do(path, offset, duration, isolate=isolate)
 
 
@@ -202,6 +205,7 @@ class _Job:
         extension: str,
         callback: Callback | None,
         facts: Callable[[], Mapping[str, Any]] = dict,
+        device: Device = _HOST,
     ) -> None:
         self.notices: list[tuple[str, str]] = []
         self._separator = separator
@@ -209,6 +213,7 @@ class _Job:
         self._extension = extension
         self._callback = callback
         self._facts = facts
+        self._device = device
 
     def do(self, path: object, offset: float, duration: float | None, *, isolate: bool) -> SavedSources:
         """Do it, and warn for the one who called."""
@@ -236,7 +241,8 @@ class _Job:
         try:
             samples = excerpt.samples(mono=False)
             notices = excerpt.end()
-            sources = self._separator.separate(samples, excerpt.sample_rate, callback=self._callback)
+            there = self._device.put(samples)
+            sources = self._separator.separate(there, excerpt.sample_rate, callback=self._callback)
         except MemoryError as error:
             size = 4 * excerpt.n_channels * max(excerpt.n_read, excerpt.span.count or 0) / 1e6
             raise MemoryError(
@@ -299,7 +305,7 @@ class _Job:
             loudest = max(loudest, float(np.abs(samples).max()))
             if loudest > 1 and _audio.safe_exponent(loudest):
                 raise _NeedsAllError
-            highest = max(highest, _send(stream.push(samples), sinks))
+            highest = max(highest, _send(stream.push(self._device.put(samples)), sinks))
             self._report("separate", excerpt.n_read // rate, n_seconds)
         excerpt.end()  # refuses what had no samples
         if _audio.safe_exponent(loudest):
@@ -324,8 +330,9 @@ class _Job:
 def _send(parts: Mapping[str, Array], sinks: Mapping[str, _Sink]) -> float:
     """Send the next samples of every source where they go; return their peak."""
     peak = 0.0
-    for name, part in parts.items():
-        if part.shape[1]:
+    for name, made in parts.items():
+        if made.shape[1]:
+            part = _backend.to_host(made)
             peak = max(peak, peak_of(f"sources[{name!r}]", part))
             sinks[name].write(part)
     return peak

@@ -167,7 +167,7 @@ def similar_frames(similarity: Array, threshold: float, distance: int, most: int
         none = xp.ones((n, step), dtype=xp.bool, device=similarity.device)
         is_peak = is_peak & xp.concat([none, higher], axis=1) & xp.concat([lower, none], axis=1)
     last = xp.full_like(similarity, xp.inf)
-    order = xp.argsort(xp.where(is_peak, -similarity, last), axis=1, stable=True)[:, :most]
+    order = xp.argsort(xp.where(is_peak, -similarity, last), axis=1, stable=True)[:, : min(most, n_frames)]
     frames: Array = xp.where(xp.take_along_axis(is_peak, order, axis=1), order, -1 * xp.ones_like(order))
     if most > n_frames:
         missing = xp.full((n, most - n_frames), -1, dtype=frames.dtype, device=frames.device)

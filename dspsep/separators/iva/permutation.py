@@ -159,14 +159,33 @@ def _grown(xp: Namespace, amplitudes: Array) -> _Order:
     silent = xp.sum(xp.astype(there, alike.dtype), axis=(1, 2)) == 0
     alike = xp.where(silent, xp.full_like(alike, xp.inf), alike)
     turns = np.argsort(_backend.to_host(alike), kind="stable")
-    choose = _chooser(int(n_sources))
-    order = np.tile(np.arange(n_sources), (n_freqs, 1))
+    if n_sources > _ALL_ORDERS:  # what finds their order works on the host
+        shares, xp = _backend.to_host(shares), np
+    choose = _choice(xp, shares)
+    order: dict[int, Array] = {}
     centre = xp.zeros(shares.shape[1:], dtype=shares.dtype, device=shares.device)
     for f in turns.tolist():
-        scores = _backend.to_host(centre @ xp.matrix_transpose(shares[f, ...]))
-        order[f] = choose(np.asarray(scores, np.float64)[None])[0]
-        centre = centre + _reordered(xp, shares[f : f + 1, ...], order[f : f + 1])[0, ...]
-    return order
+        share = shares[f, ...]
+        order[f] = choose(xp.astype(centre @ xp.matrix_transpose(share), xp.float64))
+        centre = centre + xp.take(share, order[f], axis=0)
+    return np.asarray(_backend.to_host(xp.stack([order[f] for f in range(n_freqs)])))
+
+
+def _choice(xp: Namespace, like: Array) -> Callable[[Array], Array]:
+    """Return what finds the best outputs for scores (n_sources, n_sources), all of it where `like` lives."""
+    n_sources = int(like.shape[1])
+    if n_sources > _ALL_ORDERS:
+        choose = _chooser(n_sources)
+        return lambda scores: choose(scores[None])[0]
+    orders = np.array(list(permutations(range(n_sources))))
+    every = _backend.asarray_like(orders, like)
+    places = _backend.asarray_like((orders + n_sources * np.arange(n_sources)).ravel(), like)
+
+    def best(scores: Array) -> Array:
+        sums = xp.sum(xp.reshape(xp.take(xp.reshape(scores, (-1,)), places), orders.shape), axis=1)
+        return xp.take(every, xp.reshape(xp.argmax(sums), (1,)), axis=0)[0, ...]  # type: ignore[no-any-return]
+
+    return best
 
 
 def _globally(xp: Namespace, ratios: Array, order: _Order) -> _Order:
