@@ -15,6 +15,7 @@ import numpy as np
 
 from dspsep import _backend, _registry
 from dspsep._typing import Array, FloatArray
+from dspsep.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,12 +88,21 @@ class Scale:
         return cls(spectrogram=spectrogram, hop_seconds=stft.hop_length / rate, bin_hertz=rate / stft.n_fft)
 
     def times(self, n_frames: int) -> FloatArray | None:
-        """Return where frames are in seconds, or None."""
+        """Return where so many frames are in seconds, or None."""
+        self._check("frames", n_frames)
         return None if self.hop_seconds is None else np.arange(n_frames) * self.hop_seconds
 
     def frequencies(self, n_freqs: int) -> FloatArray | None:
-        """Return where bins are in hertz, or None."""
+        """Return where so many bins are in hertz, or None."""
+        self._check("bins", n_freqs)
         return None if self.bin_hertz is None else np.arange(n_freqs) * self.bin_hertz
+
+    def _check(self, what: str, number: int) -> None:
+        if self.spectrogram is not None:
+            got = self.spectrogram.n_frames if what == "frames" else self.spectrogram.n_freqs
+            if got != number:
+                remedy = "It is that of the mixture that was learned from."
+                raise InputError("spectrogram", f"of {number} {what}, as the model is", f"{got}", remedy)
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,8 @@ def of_losses(losses: Sequence[float], **options: Any) -> Recipe:
 def of_factors(templates: Array, activations: Array, names: Sequence[str], exponent: float = 1.0) -> Pictures:
     """Return the pictures of templates and activations.
 
-    (n_freqs, n_components[, n_template_frames]) and (n_components, n_frames). Activations are drawn times the sums of their templates, which is what makes them levels.
+    They are (n_freqs, n_components[, n_template_frames]) and (n_components, n_frames). Activations are drawn
+    times the sums of their templates, which is what makes them levels.
     """
 
     def drawn_templates(scale: Scale) -> Picture:

@@ -32,8 +32,10 @@ __all__ = [
     "host",
     "index_ticks",
     "legend",
+    "legend_above",
     "names_of",
     "note",
+    "outlined",
     "places",
     "shown",
     "styles",
@@ -94,8 +96,8 @@ def places(name: str, values: npt.ArrayLike | None, number: int) -> FloatArray |
     return array
 
 
-def shown(text: str) -> str:
-    """Return a name on one line that matplotlib takes for no formula."""
+def shown(text: str, longest: int = _LONGEST) -> str:
+    """Return a name on one line, not too long, that matplotlib takes for no formula."""
     visible = "".join(
         character
         if character.isprintable()
@@ -106,7 +108,7 @@ def shown(text: str) -> str:
         else "\ufffd"
         for character in str(text)
     )
-    short = visible if len(visible) <= _LONGEST else f"{visible[: _LONGEST - 1]}…"
+    short = visible if len(visible) <= longest else f"{visible[: longest - 1]}…"
     return short.replace("$", r"\$")
 
 
@@ -138,6 +140,25 @@ def legend(ax: Axes, *, least: int = 2) -> None:
     handles, labels = ax.get_legend_handles_labels()
     if len(labels) >= least:
         ax.legend(handles, labels, fontsize="small", loc="best", ncols=1 + (len(labels) > 6))
+
+
+def legend_above(ax: Axes) -> None:
+    """Name what is marked, above the axes, where it hides nothing."""
+    ax.legend(
+        fontsize="small",
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        borderaxespad=0.2,
+        frameon=False,
+        ncols=4,
+    )
+
+
+def outlined() -> list[Any]:
+    """Return what makes white marks visible on bright ground, too."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=3, foreground="black")]
 
 
 def note(ax: Axes, text: str) -> None:

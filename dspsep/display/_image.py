@@ -54,6 +54,8 @@ def along_frequency(values: FloatArray, frequencies: FloatArray | None) -> tuple
     In hertz only those are joined that the axis has no room for, so that low bins stay apart.
     """
     n_freqs = values.shape[0]
+    if n_freqs <= _MOST_ROWS:
+        return values, edges_of(frequencies, n_freqs)
     if frequencies is None or frequencies[0] < 0:
         starts = np.arange(0, n_freqs, -(-n_freqs // _MOST_ROWS))
     else:
@@ -64,7 +66,9 @@ def along_frequency(values: FloatArray, frequencies: FloatArray | None) -> tuple
     return np.moveaxis(pooled, -1, 0), edges
 
 
-def _means(values: FloatArray, starts: npt.NDArray[np.intp], edges: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _means(
+    values: FloatArray, starts: npt.NDArray[np.intp], edges: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     if len(starts) == values.shape[-1]:
         return values, edges
     counts = np.diff(np.append(starts, values.shape[-1]))

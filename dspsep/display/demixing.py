@@ -81,7 +81,9 @@ def plot_mixing(
     named = names_of(names, gains.shape[-1])
     power = _shares_of_power(gains)
     hertz = places("frequencies", frequencies, gains.shape[0]) if per_bin else None
-    axes = axes_of(ax, height=min(1.3 + 0.32 * (power.shape[-2] * (power.shape[-1] if per_bin else 1)), 7.0))
+    n_rows, n_columns = power.shape[-2] * (power.shape[-1] if per_bin else 1), power.shape[-1]
+    width = 9.0 if per_bin else min(2.2 + 1.5 * n_columns, 9.0)
+    axes = axes_of(ax, height=min(1.3 + 0.32 * n_rows, 7.0), width=width)
     draw = _rows_of_levels if per_bin else _matrix_of_levels
     mesh = draw(axes, power, hertz, named)
     if not per_bin:

@@ -89,7 +89,7 @@ def plot_losses(
         axes.set_xticks([])
         axes.set_yticks([])
         note(axes, "no iterations")
-    axes.set_xlabel(shown(xlabel))
-    axes.set_ylabel(shown(ylabel))
+    axes.set_xlabel(shown(xlabel, 80))
+    axes.set_ylabel(shown(ylabel, 80))
     legend(axes)
     return axes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dspsep import _checks
 from dspsep._typing import FloatArray
 from dspsep.display import _image
-from dspsep.display._axes import COLOURS, axes_of, colour_bar, host, note, places
+from dspsep.display._axes import COLOURS, axes_of, colour_bar, host, note, outlined, places
 from dspsep.display.spectrogram import COLOUR_MAP
 from dspsep.errors import InputError
 
@@ -157,14 +157,10 @@ def plot_duet_histogram(
         found.append((1e3 * _checks.number("peaks", delay), 20 * np.log10(louder)))
     if found:
         x, y = zip(*found, strict=True)
-        axes.plot(
-            x, y, linestyle="none", marker="o", markersize=11, fillstyle="none", color="white", label="peaks"
-        )
+        style: dict[str, Any] = {"color": "white", "path_effects": outlined()}
+        axes.plot(x, y, linestyle="none", marker="o", markersize=11, fillstyle="none", **style)
         for number, place in enumerate(found):
-            axes.annotate(
-                str(number), place, xytext=(8, 6), textcoords="offset points", color="white",
-                annotation_clip=False,
-            )  # fmt: skip
+            axes.annotate(str(number), place, xytext=(8, 6), textcoords="offset points", **style)
     axes.set_xlim(*(1e3 * _image.edges_around(delta)[[0, -1]]))
     axes.set_ylim(*_levels(_image.edges_around(alpha))[[0, -1]])
     axes.set_xlabel("Delay of the second channel (ms)")

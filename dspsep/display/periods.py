@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dspsep import _checks
-from dspsep.display._axes import COLOURS, axes_of, colour_bar, host, note, places
+from dspsep.display._axes import COLOURS, axes_of, colour_bar, host, legend_above, note, places
 from dspsep.display._image import along_frequency, edges_around, edges_of
 from dspsep.display.spectrogram import COLOUR_MAP, label_seconds
 from dspsep.errors import InputError
@@ -89,7 +89,7 @@ def plot_beat_spectrum(
         axes.axvline(period, color=COLOURS[1], linestyle="--", label=f"period {period:.4g} {unit}")
         for multiple in np.arange(2, last / period * (1 + 1e-9)):
             axes.axvline(multiple * period, color=COLOURS[1], linestyle=":", linewidth=1.0)
-        axes.legend(fontsize="small", loc="upper right")
+        legend_above(axes)
     axes.set_xlim(0.0, last)
     axes.set_ylim(0.0, 1.05 * max(1.0, float(values.max())))
     _label_lags(axes, "x", last, seconds=hop_seconds is not None)
@@ -171,7 +171,7 @@ def plot_beat_spectrogram(
             raise InputError("periods", f"{n_windows}, one for each window", f"{marked.size}")
         x = np.arange(n_windows) if middles is None else middles
         axes.plot(x, marked, color="#56B4E9", marker="o", markersize=4, linewidth=1.5, label="period")
-        axes.legend(fontsize="small", loc="upper right")
+        legend_above(axes)
     axes.set_xlim(float(columns[0]), float(columns[-1]))
     axes.set_ylim(0.0, float(lags[-1]))
     if middles is None:

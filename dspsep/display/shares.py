@@ -79,7 +79,7 @@ def plot_shares(
         label_hertz(axes, "x", float(x[-1]))
     else:
         axes.set_xlim(float(x[0]), float(x[-1]))
-        axes.set_xlabel(shown(xlabel))
+        axes.set_xlabel(shown(xlabel, 80))
     axes.set_ylim(0.0, 1.05 * highest or 1.0)
     axes.set_ylabel("Share (0 to 1)")
     axes.grid(alpha=0.3)
