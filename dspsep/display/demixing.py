@@ -49,7 +49,8 @@ def plot_mixing(
     -------
     matplotlib.axes.Axes
         A row for each source and microphone, or with one matrix for all bins a row for each microphone and a
-        column for each source. The picture is ``ax.collections[0]``, in decibels.
+        column for each source, in which ``inv.`` are those of opposite sign to the loudest. The picture is
+        ``ax.collections[0]``, in decibels.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def plot_mixing(
     >>> ax.collections[0].get_array().round(1).tolist()
     [[-3.0, -1.9], [-3.0, -4.4]]
     >>> [text.get_text() for text in ax.texts]
-    ['-3.0', '-1.9', '-3.0', '-4.4, inverted']
+    ['-3.0', '-1.9', '-3.0', '-4.4 (inv.)']
     """
     gains = _complex("mixing", mixing, (2, 3))
     per_bin = gains.ndim == 3
@@ -251,7 +252,7 @@ def _write_levels(axes: Axes, power: FloatArray, gains: Any) -> None:
         return
     for (row, column), share in np.ndenumerate(power):
         text = f"{levels[row, column]:.1f}" if share > 10 ** (_FLOOR_DB / 10) else f"< {_FLOOR_DB:.0f}"
-        text += ", inverted" if inverted[row, column] and share > 0 else ""
+        text += " (inv.)" if inverted[row, column] and share > 0 else ""
         # The upper part of the map is light.
         colour = "black" if levels[row, column] > 0.4 * _FLOOR_DB else "white"
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize="small")

@@ -103,6 +103,7 @@ def plot_scores(scores: Scores, *, metrics: Sequence[str] | None = None, ax: Axe
     axes.set_ylim(len(rows) - 0.4, -0.6)
     what = "tracks" if scores.n_tracks > 1 else "windows"
     axes.set_xlabel(f"Score (dB), of {what} and as a whole")
+    axes.set_ylabel("Source and metric")
     axes.grid(axis="x", alpha=0.3)
     return axes
 

@@ -219,13 +219,13 @@ def test_a_similarity_is_drawn_frame_by_frame():
 def test_peaks_are_marked_where_the_histogram_is_highest():
     omega = 2 * np.pi * np.arange(1.0, 200.0) * 10
     one, two = (RNG.standard_normal((199, 40)) * (RNG.random((199, 40)) < 0.2) for _ in range(2))
-    found = [(0.9, 1e-4), (1.1, -2e-4)]
+    found = [(0.9, 1.05e-4), (1.1, -2.05e-4)]
     X2 = sum(a * np.exp(-1j * omega[:, None] * d) * s for (a, d), s in zip(found, (one, two), strict=True))
     H, *middles = duet_histogram(one + two + 0j, X2, omega, max_delay=2.5e-4)
     ax = plot_duet_histogram(H, *middles, peaks=found)
     levels = np.asarray(ax.collections[0].get_array())
     x, y = edges(ax)
-    assert ax.lines[0].get_xydata()[:, 0] == pytest.approx([0.1, -0.2])
+    assert ax.lines[0].get_xydata()[:, 0] == pytest.approx([0.105, -0.205])
     for number, (delay, level) in enumerate(ax.lines[0].get_xydata()):
         assert level == pytest.approx(20 * np.log10(found[number][0]))
         column, row = np.searchsorted(x, delay) - 1, np.searchsorted(y, level) - 1

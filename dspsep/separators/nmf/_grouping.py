@@ -63,6 +63,8 @@ def checked_groups(groups: Any, n_components: int) -> Groups:
 
 def component_names(groups: Groups) -> tuple[str, ...]:
     """Return a name for each component, in their order: its source's, numbered if that has several."""
+    if all(name == f"component_{k}" and members == (k,) for k, (name, members) in enumerate(groups)):
+        return tuple(str(k) for k in range(len(groups)))  # the axis says what they are
     counted = each_name([(name, len(members)) for name, members in groups])
     order = [member for _, members in groups for member in members]
     return tuple(name for _, name in sorted(zip(order, counted, strict=True)))
