@@ -56,15 +56,17 @@ plot_similarity(frames.T @ frames, times=spectrogram.times(), ax=left)
 similar.plot(spectrogram, ax=right)
 
 # %%
-# **A rule.** HPSS learns nothing, and so its picture is the rule by which bins are shared, and what it makes of
+# **A rule.** HPSS learns nothing: its picture is the rule by which bins are shared, and what it makes of
 # this song.
 hpss, spectrogram = learned(dspsep.HPSS(margin=2.0))
 show(hpss, spectrogram, "shares", "mask of harmonic")
 
 # %%
-# **How many spectra.** RPCA makes a background of few of them: what falls steeply is of low rank.
+# **How many spectra.** The background of RPCA is of low rank, but not of a sharp one: singular values fall
+# steeply first, and then there are many faint ones.
 rpca, spectrogram = learned(dspsep.RPCA())
-print(f"rank: {rpca.rank}")
+values = np.linalg.norm(rpca.activations, axis=1)
+print(f"{rpca.rank} singular values, {np.sum(values > values.max() / 10)} within 20 dB of the largest")
 show(rpca, spectrogram, "singular values", "residuals")
 
 # %%

@@ -7,6 +7,7 @@ import pickle
 import re
 import warnings
 
+import array_api_strict
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -150,6 +151,24 @@ def test_a_spectrogram_gives_seconds_and_hertz(name):
     assert "(frames)" not in labels
     assert "(bins)" not in labels
     assert "(s)" in labels or "(Hz)" in labels
+
+
+@pytest.mark.parametrize(
+    "name", ["NMF", "NMFD", "REPET", "REPETSim", "RPCA", "FastMNMF2", "CACGMM", "ILRMA", "DUET"]
+)
+def test_arrays_of_another_library_are_drawn_alike(name):
+    separator = _registry.load(_registry.METHODS[name].target)(**QUICK.get(name, {"stft": SMALL}))
+    mixture = mixture_for(name, n_samples=RATE // 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        one, other = (separator.separate(xp.asarray(mixture), RATE).model for xp in (np, array_api_strict))
+    for show in (show for show in one.pictures[:2] if not show.startswith("mask of")):
+        left, right = (model.plot(show=show) for model in (one, other))
+        for drawn, again in zip(left.collections, right.collections, strict=True):
+            if drawn.get_array() is not None:
+                assert np.allclose(drawn.get_array(), again.get_array(), atol=0.5)
+        for drawn, again in zip(left.lines, right.lines, strict=True):
+            assert np.allclose(drawn.get_xydata(), again.get_xydata(), rtol=1e-3)
 
 
 def test_an_oracle_is_looked_at_with_a_spectrogram():
