@@ -304,7 +304,7 @@ def test_scores_show_the_headline_and_what_is_behind_it():
         plot_scores({})
 
 
-@pytest.mark.parametrize("name", ["$x$", "a\nb", "x" * 400, "\u202eevil", "\x00"])
+@pytest.mark.parametrize("name", ["$x$", r"$\frac{$", "a\nb", "x" * 400, "\u202eevil", "\x00"])
 def test_odd_names_are_drawn_as_text(name):
     axes = [
         plot_mask(np.eye(3), name=name),
