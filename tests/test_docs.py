@@ -33,6 +33,7 @@ PAGES = (
     "docs/datasets.md",
     "docs/benchmarking.md",
     "docs/papers.md",
+    "docs/plots.md",
     "docs/metrics.md",
     "docs/oracles.md",
     "docs/refinement.md",
@@ -45,6 +46,7 @@ WITHOUT_COMMANDS = (
     "CONTRIBUTING.md",
     "docs/datasets.md",
     "docs/methods/score_informed_nmf.md",
+    "docs/plots.md",
     "docs/refinement.md",
     "docs/refinement_phase.md",
 )

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from dspsep import _audio, _backend, _checks
 from dspsep._typing import Array, FloatArray
+from dspsep.display._axes import axes_of, colour_bar
 from dspsep.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ __all__ = [
     "draw_levels",
     "frequency_ticks",
     "has_minutes",
+    "label_hertz",
+    "label_seconds",
     "levels_of",
     "plot_spectrogram",
     "time_label",
@@ -136,19 +139,12 @@ def plot_spectrogram(
         raise InputError("floor_db", "negative", repr(floor_db), "It is in decibels below the reference.")
     levels = levels_of("audio", audio, sample_rate, n_fft)
     zero_db = _reference_amplitude(reference, levels, sample_rate, n_fft)
-    own_figure = ax is None
-    if ax is None:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(9.0, 3.2), layout="constrained")
-        FigureCanvasAgg(figure)
-        ax = figure.add_subplot()
-    mesh = draw_levels(levels, ax, zero_db, floor_db)
-    _label(ax, levels)
-    if own_figure:
-        ax.figure.colorbar(mesh, ax=ax, label="Level (dB)", pad=0.015)
-    return ax
+    axes = axes_of(ax)
+    mesh = draw_levels(levels, axes, zero_db, floor_db)
+    label_seconds(axes, "x", float(levels.times[-1]))
+    label_hertz(axes, "y", float(levels.frequencies[-1]))
+    colour_bar(ax, axes, mesh, "Level (dB)")
+    return axes
 
 
 def _reference_amplitude(reference: Any, levels: Levels, sample_rate: float, n_fft: int) -> float:
@@ -266,17 +262,32 @@ def draw_levels(levels: Levels, ax: Axes, zero_db: float, floor_db: float) -> Qu
     return mesh
 
 
-def _label(ax: Axes, levels: Levels) -> None:
+def label_seconds(ax: Axes, which: Literal["x", "y"], duration: float, name: str = "Time") -> None:
+    """Give an axis of seconds from 0 to `duration` its labels."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    duration = float(levels.times[-1])
-    ax.xaxis.set_major_locator(FixedLocator(time_ticks(duration)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: time_label(seconds, duration)))
-    ax.yaxis.set_major_locator(FixedLocator(frequency_ticks(float(levels.frequencies[-1]))))
-    ax.yaxis.set_major_formatter(FuncFormatter(_hertz_label))
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.set_xlabel("Time (min:s)" if has_minutes(duration) else "Time (s)")
-    ax.set_ylabel("Frequency (Hz)")
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_major_locator(FixedLocator(time_ticks(duration)))
+    axis.set_major_formatter(FuncFormatter(lambda seconds, _: time_label(seconds, duration)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_label_text(f"{name} (min:s)" if has_minutes(duration) else f"{name} (s)")
+
+
+def label_hertz(ax: Axes, which: Literal["x", "y"], highest: float) -> None:
+    """Make an axis one of hertz from 0 to `highest`, with its labels."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    if which == "x":
+        ax.set_xscale("asinh", linear_width=_bend(highest))
+        ax.set_xlim(0.0, highest)
+    else:
+        ax.set_yscale("asinh", linear_width=_bend(highest))
+        ax.set_ylim(0.0, highest)
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_major_locator(FixedLocator(frequency_ticks(highest)))
+    axis.set_major_formatter(FuncFormatter(_hertz_label))
+    axis.set_minor_locator(NullLocator())
+    axis.set_label_text("Frequency (Hz)")
 
 
 def has_minutes(duration: float) -> bool:

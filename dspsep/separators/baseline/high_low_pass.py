@@ -17,6 +17,7 @@ from typing import final
 import numpy as np
 
 from dspsep import _backend, _checks
+from dspsep._pictures import Picture, Pictures, Recipe, Scale, picture
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.model import MaskModel
@@ -163,6 +164,16 @@ class HighLowPassModel(MaskModel):
         low = xp.permute_dims(frame_major, (0, 2, 1))
         yield low
         yield 1 - low
+
+    def _pictures(self) -> Pictures:
+        return {**self._mask_pictures(), "shares": Recipe(self._shares)}
+
+    def _shares(self, scale: Scale) -> Picture:
+        hertz = None if scale.spectrogram is None else scale.frequencies(scale.spectrogram.n_freqs)
+        if hertz is None:
+            hertz = np.linspace(0, 4 * self.cutoff_hertz, 401)
+        low = np.clip(0.5 + (self.cutoff_hertz - hertz) / hertz[1], 0, 1)
+        return picture("shares", {self.low: low, self.high: 1 - low}, hertz)
 
 
 def _cutoff(value: object) -> float:

@@ -29,6 +29,7 @@ from typing import Literal, final
 
 from dspsep import _backend, _checks
 from dspsep._audio import Mixture
+from dspsep._pictures import Pictures, of_losses
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.kernels import kernels_for
@@ -282,6 +283,9 @@ class IterativeHPSSModel(MaskModel):
         V = spectrogram.magnitude()
         H, P, _ = diffuse(V, self.harmonic_weight, self.exponent, self.n_iter, None)
         yield from _iter_masks(H, P, self.mask, self.power / self.exponent)
+
+    def _pictures(self) -> Pictures:
+        return {**self._mask_pictures(), "losses": of_losses(self.loss)}
 
 
 def iterative_hpss(

@@ -22,11 +22,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Literal, cast, final
 
+import numpy as np
+
 from dspsep import _audio, _backend, _checks
 from dspsep._audio import Mixture
+from dspsep._pictures import Picture, Pictures, Recipe, Scale, picture
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.kernels import kernels_for
+from dspsep.masks import hard_mask, soft_mask
 from dspsep.model import MaskModel
 from dspsep.progress import Callback, Progress
 from dspsep.separator import SpectralSeparator
@@ -291,6 +295,23 @@ class HPSSModel(MaskModel):
         for _, mask in zip(self.source_names, masks, strict=False):
             yield mask
             del mask  # before the next is made: only one exists at a time
+
+    def _pictures(self) -> Pictures:
+        return {**self._mask_pictures(), "shares": Recipe(self._shares)}
+
+    def _shares(self, _: Scale) -> Picture:
+        decibels = np.linspace(-30.0, 30.0, 241)
+        H, P = 10 ** (decibels / 20), np.ones(241)
+        rule = soft_mask if self.mask == "soft" else hard_mask
+        options = {"power": self.power} if self.mask == "soft" else {}
+        margins = _margins(self.margin)
+        harmonic, percussive = (
+            rule(one, other, margin=margin, **options)
+            for one, other, margin in ((H, P, margins[0]), (P, H, margins[1]))
+        )
+        parts = (harmonic, percussive, np.clip(1 - harmonic - percussive, 0, None))
+        shares = dict(zip(self.source_names, parts, strict=False))
+        return picture("shares", shares, decibels, xlabel="Harmonic above percussive (dB)")
 
 
 def hpss_masks(

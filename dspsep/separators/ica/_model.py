@@ -11,6 +11,7 @@ import numpy as np
 
 from dspsep import _audio, _backend, _checks
 from dspsep._audio import Mixture
+from dspsep._pictures import Pictures, Recipe, of_losses, picture
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.model import Model
@@ -241,6 +242,13 @@ class InstantaneousModel(Model):
         else:
             images[0] = rest
         return {name: audio.restore(image) for name, image in zip(self.source_names, images, strict=True)}
+
+    def _pictures(self) -> Pictures:
+        names = self.source_names[: self.n_sources]
+        return {
+            "levels": Recipe(lambda _: picture("mixing", self.mixing, names=names)),
+            "losses": of_losses(self.losses, first=1, marks=self.switches),
+        }
 
 
 def names_of(n_sources: int, with_residual: bool) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from dspsep import _audio, _backend, _checks
 from dspsep._audio import Mixture
+from dspsep._pictures import Pictures, of_factors_of_each, of_losses, of_mixing
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.kernels import kernels_for
@@ -244,6 +245,12 @@ class DemixingModel(Model):
             loudest = int(np.argmax(_backend.to_host(xp.stack(energies))))
             images[loudest] = images[loudest] + remainder
         return {name: audio.restore(image) for name, image in zip(self.source_names, images, strict=True)}
+
+    def _pictures(self) -> Pictures:
+        factors: Pictures = {}
+        if self.templates is not None and self.activations is not None:
+            factors = of_factors_of_each(self.templates, self.activations, self.names, 2.0)
+        return {"levels": of_mixing(self.mixing, self.names), **factors, "losses": of_losses(self.losses)}
 
 
 def _check_matrices(name: str, values: Array, shape: tuple[int, int, int]) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 
 from dspsep import _backend, _checks
 from dspsep._frozen_array import FrozenArray
+from dspsep._pictures import Picture, Pictures, Recipe, Scale, of_losses, picture
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.masks import hard_mask, soft_mask
@@ -309,6 +310,18 @@ class RPCAModel(BackgroundModel):
             foreground = hard_mask(S, L, margin=self.gain)
         # What is silent is background.
         return xp.permute_dims(1 - foreground, (1, 0))[None, :, :]  # type: ignore[no-any-return]
+
+    def _pictures(self) -> Pictures:
+        levels = [20 * math.log10(residual) for residual in self.residuals if residual > 0]
+        return {
+            "singular values": Recipe(self._singular_values),
+            "residuals": of_losses(levels, first=1, ylabel="Residual beside the mixture (dB)"),
+            **self._mask_pictures(),
+        }
+
+    def _singular_values(self, _: Scale) -> Picture:
+        # Columns of `spectra` are orthonormal, so that what is left of L are the norms of its activations.
+        return picture("singular_values", np.linalg.norm(_backend.to_host(self.activations), axis=1))
 
 
 def _of_all_channels(spectrogram: Spectrogram) -> Array:

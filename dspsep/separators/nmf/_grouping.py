@@ -9,13 +9,22 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from dspsep import _backend, _checks
+from dspsep._pictures import each_name
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.kernels import kernels_for
 from dspsep.separators.nmf._updates import blocks
 from dspsep.sources import check_source_name
 
-__all__ = ["RESIDUAL", "Grouping", "Groups", "by_timbre", "checked_groups", "iter_group_masks"]
+__all__ = [
+    "RESIDUAL",
+    "Grouping",
+    "Groups",
+    "by_timbre",
+    "checked_groups",
+    "component_names",
+    "iter_group_masks",
+]
 
 Groups: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
 #: From templates (n_freqs, n_components), activations (n_components, n_frames), both NumPy, and the rate.
@@ -50,6 +59,15 @@ def checked_groups(groups: Any, n_components: int) -> Groups:
             )
         pairs.append((RESIDUAL, rest))
     return tuple(pairs)
+
+
+def component_names(groups: Groups) -> tuple[str, ...]:
+    """Return a name for each component, in their order: its source's, numbered if that has several."""
+    if all(name == f"component_{k}" and members == (k,) for k, (name, members) in enumerate(groups)):
+        return tuple(str(k) for k in range(len(groups)))  # the axis says what they are
+    counted = each_name([(name, len(members)) for name, members in groups])
+    order = [member for _, members in groups for member in members]
+    return tuple(name for _, name in sorted(zip(order, counted, strict=True)))
 
 
 def by_timbre(W: Array, sample_rate: float, n_groups: int, seed: int) -> Groups:

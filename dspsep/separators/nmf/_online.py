@@ -10,17 +10,18 @@ from typing import cast, final
 import numpy as np
 
 from dspsep import _backend, _checks
+from dspsep._pictures import Pictures, Scale, of_factors, of_losses
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.model import Model
 from dspsep.separators.nmf._core import Prepared, factorise, prepare
-from dspsep.separators.nmf._grouping import Groups, checked_groups, iter_group_masks
+from dspsep.separators.nmf._grouping import Groups, checked_groups, component_names, iter_group_masks
 from dspsep.separators.nmf._history import History
 from dspsep.separators.nmf._settings import check_losses, matrix
 from dspsep.separators.nmf._supervision import even_start
 from dspsep.separators.nmf._updates import collect, on_host
 from dspsep.separators.nmf.templates import Templates
-from dspsep.stft import STFT
+from dspsep.stft import STFT, Spectrogram
 
 __all__ = ["Learner", "Learning", "OnlineNMFModel"]
 
@@ -101,6 +102,16 @@ class OnlineNMFModel(Model):
             )
             for name, members in self.groups
         }
+
+    def _pictures(self) -> Pictures:
+        names = component_names(self.groups)
+        return {
+            **of_factors(self.templates, self.activations, names, self.exponent),
+            "losses": of_losses(self.losses, first=1, xlabel="Batch"),
+        }
+
+    def _scale(self, spectrogram: Spectrogram | None) -> Scale:
+        return Scale.of_transform(self.stft, self.sample_rate, spectrogram)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

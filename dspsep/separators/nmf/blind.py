@@ -21,13 +21,20 @@ import numpy as np
 
 from dspsep import _backend, _checks
 from dspsep._frozen_array import FrozenArray
+from dspsep._pictures import Pictures, of_factors, of_losses
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.model import MaskModel, check_fits
 from dspsep.progress import Callback, Progress
 from dspsep.separator import SpectralSeparator
 from dspsep.separators.nmf._core import Prepared, Weights, factorise, prepare
-from dspsep.separators.nmf._grouping import Groups, by_timbre, checked_groups, iter_group_masks
+from dspsep.separators.nmf._grouping import (
+    Groups,
+    by_timbre,
+    checked_groups,
+    component_names,
+    iter_group_masks,
+)
 from dspsep.separators.nmf._settings import (
     check_divergence,
     check_iterations,
@@ -358,3 +365,11 @@ class NMFModel(MaskModel):
         xp = _backend.namespace(self.templates, self.activations)
         W, H = (xp.permute_dims(factor, (1, 0)) for factor in (self.templates, self.activations))
         return iter_group_masks(W, H, self.groups)
+
+    def _pictures(self) -> Pictures:
+        names = component_names(self.groups)
+        return {
+            **of_factors(self.templates, self.activations, names, self.exponent),
+            "losses": of_losses(self.losses),
+            **self._mask_pictures(),
+        }

@@ -22,6 +22,7 @@ import numpy as np
 
 from dspsep import _backend, _checks
 from dspsep._frozen_array import FrozenArray
+from dspsep._pictures import Pictures, each_name, of_factors, of_losses
 from dspsep._typing import Array, FloatArray
 from dspsep.errors import InputError
 from dspsep.model import MaskModel, check_fits
@@ -344,3 +345,10 @@ class NMFDModel(MaskModel):
             H = xp.permute_dims(self.activations[own, :], (1, 0))
             yield shifted(H, n_lags) @ frame_major(self.templates[:, own, :])
             first += count
+
+    def _pictures(self) -> Pictures:
+        return {
+            **of_factors(self.templates, self.activations, each_name(self.sources)),
+            "losses": of_losses(self.losses),
+            **self._mask_pictures(),
+        }

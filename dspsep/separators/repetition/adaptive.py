@@ -14,6 +14,7 @@ from typing import final
 import numpy as np
 
 from dspsep import _backend, _checks
+from dspsep._pictures import Picture, Pictures, Recipe, Scale, picture
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.progress import Callback
@@ -189,3 +190,13 @@ class AdaptiveREPETModel(RepetitionModel):
         near = frames[:, None] + periods[:, None] * np.arange(-half, half + 1)
         near = np.where((near >= 0) & (near < n_frames), near, -1)
         return Repeats(*(_backend.asarray_like(part, spectrogram.values) for part in (near, frames)))
+
+    def _pictures(self) -> Pictures:
+        return {"beat spectrogram": Recipe(self._beats), **self._mask_pictures()}
+
+    def _beats(self, scale: Scale) -> Picture:
+        hop = scale.hop_seconds
+        periods = None if hop is None else self.periods
+        return picture(
+            "beat_spectrogram", self.beat_spectrogram, times=self.times, hop_seconds=hop, periods=periods
+        )

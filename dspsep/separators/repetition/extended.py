@@ -12,6 +12,7 @@ from typing import final
 import numpy as np
 
 from dspsep import _backend, _checks
+from dspsep._pictures import Picture, Pictures, Recipe, Scale, picture
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.model import check_fits
@@ -180,6 +181,14 @@ class REPETExtendedModel(BackgroundModel):
         # The weights sum to one, but for rounding.
         background: Array = xp.permute_dims(xp.clip(share, 0, 1), (0, 2, 1))
         return background
+
+    def _pictures(self) -> Pictures:
+        return {"periods": Recipe(self._periods), **self._mask_pictures()}
+
+    def _periods(self, scale: Scale) -> Picture:
+        hop = scale.hop_seconds
+        segments = [(start * (hop or 1), stop * (hop or 1)) for start, stop in self.segments]
+        return picture("periods", self.periods, segments, seconds=hop is not None)
 
 
 def weights_of(segments: tuple[tuple[int, int], ...]) -> list[Array]:

@@ -19,6 +19,7 @@ from typing import final
 
 from dspsep import _backend, _checks
 from dspsep._audio import Mixture
+from dspsep._pictures import Pictures, of_beat_spectrum
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.model import MaskModel
@@ -337,6 +338,15 @@ class KAMModel(MaskModel):
         for name, mask in zip(self.source_names, masks, strict=True):
             mask[:, :, :n_below] = 1 if name == self.low else 0
             yield xp.permute_dims(mask, (0, 2, 1))
+
+    def _pictures(self) -> Pictures:
+        if self.beat_spectrum is None:
+            return self._mask_pictures()
+        period = max(self.periods) or None  # in frames
+        spectrum = of_beat_spectrum(
+            self.beat_spectrum, lambda scale: period and period * (scale.hop_seconds or 1)
+        )
+        return {"beat spectrum": spectrum, **self._mask_pictures()}
 
 
 def kam(V: Array, kernels: Sequence[Kernels], *, exponent: float = 1.0, n_iter: int = 5) -> tuple[Array, ...]:

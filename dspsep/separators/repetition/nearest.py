@@ -20,6 +20,7 @@ from typing import final
 import numpy as np
 
 from dspsep import _backend, _checks
+from dspsep._pictures import Pictures, of_neighbors
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.kernels import kernels_for
@@ -227,6 +228,9 @@ class NearestNeighborMedianModel(MaskModel):
             return
         yield xp.permute_dims(foreground, (0, 2, 1))
         yield xp.permute_dims(xp.clip(1 - background - foreground, 0, 1), (0, 2, 1))
+
+    def _pictures(self) -> Pictures:
+        return {"similar frames": of_neighbors(self.neighbors), **self._mask_pictures()}
 
 
 def nearest_to(directions: Array, block: slice, width: int, most: int) -> Array:

@@ -16,6 +16,7 @@ from typing import final
 import numpy as np
 
 from dspsep import _backend, _checks
+from dspsep._pictures import Pictures, of_beat_spectrum
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.progress import Callback, Progress
@@ -215,6 +216,13 @@ class REPETModel(RepetitionModel):
         """
         found = repeats_of_period(spectrogram.n_frames_in(self.period), spectrogram.n_frames)
         return Repeats(*(_backend.asarray_like(part, spectrogram.values) for part in found))
+
+    def _pictures(self) -> Pictures:
+        # Without a scale it is not known how many frames the period has.
+        spectrum = of_beat_spectrum(
+            self.beat_spectrum, lambda scale: None if scale.hop_seconds is None else self.period
+        )
+        return {"beat spectrum": spectrum, **self._mask_pictures()}
 
 
 def repeats_of_period(period: int, n_frames: int) -> Repeats:

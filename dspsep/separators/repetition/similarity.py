@@ -17,6 +17,7 @@ from typing import cast, final
 
 from dspsep import _backend, _checks
 from dspsep._audio import Mixture
+from dspsep._pictures import Pictures, of_neighbors
 from dspsep._typing import Array
 from dspsep.causal import CausalStream
 from dspsep.errors import InputError
@@ -288,3 +289,6 @@ class REPETSimModel(RepetitionModel):
         neighbors = _backend.asarray_like(self.neighbors, spectrogram.values)
         xp = _backend.namespace(neighbors)
         return Repeats(neighbors, xp.arange(n_frames, device=neighbors.device))
+
+    def _pictures(self) -> Pictures:
+        return {"similar frames": of_neighbors(self.neighbors), **self._mask_pictures()}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 from dspsep import _backend, _checks
+from dspsep._pictures import Pictures, of_factors_of_each, of_losses, of_mixing
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.model import Model
@@ -126,3 +127,14 @@ class FastMNMF2Model(Model):
             y = inverse[part, :, :] @ (share * (Q[part, :, :] @ x))
             image[:, part, :] = xp.astype(xp.permute_dims(y, (1, 0, 2)), X.dtype)
         return image
+
+    def _pictures(self) -> Pictures:
+        xp = _backend.namespace(self.demixing, self.directivity)
+        # The covariance of a source in a bin is A diag(g) A^H, of which the diagonal is seen at microphones.
+        power = xp.abs(xp.linalg.inv(self.demixing)) ** 2
+        gains = xp.sqrt(power @ xp.astype(xp.permute_dims(self.directivity, (1, 0)), power.dtype)[None, :, :])
+        return {
+            "levels": of_mixing(gains, self.source_names),
+            **of_factors_of_each(self.templates, self.activations, self.source_names, 2.0),
+            "losses": of_losses(self.losses),
+        }

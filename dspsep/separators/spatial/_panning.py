@@ -13,7 +13,7 @@ from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.separators.spatial._stereo import checked_pair, energy_of, highest_peaks, sums_by_cell
 
-__all__ = ["Plane", "duet_histogram", "smoothed"]
+__all__ = ["Plane", "duet_histogram", "middles", "smoothed"]
 
 _MOST_BINS = 1000
 #: Two peaks are farther apart than this many bins, in one direction or the other.
@@ -112,11 +112,18 @@ class Plane:
 
     def centres(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return the attenuations and the delays in the middle of each bin."""
-        one, other = (
-            limit * ((2 * np.arange(number) + 1) / number - 1)
-            for limit, number in zip(self.limits, self.n_bins, strict=True)
-        )
-        return one, other
+        return middles(self.limits, self.n_bins)
+
+
+def middles(
+    limits: tuple[float, float], n_bins: tuple[int, ...]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the attenuations and the delays in the middle of each bin."""
+    one, other = (
+        limit * ((2 * np.arange(number) + 1) / number - 1)
+        for limit, number in zip(limits, n_bins, strict=True)
+    )
+    return one, other
 
 
 def duet_histogram(

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dspsep import _backend, _checks
+from dspsep._pictures import Pictures, Recipe, picture
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.model import MaskModel
@@ -307,6 +308,12 @@ class ADRessModel(MaskModel):
         # Places at an edge are in, however they are rounded.
         within = distances.min(axis=1) <= self.width / 2 + 1e-9
         return np.where(within, distances.argmin(axis=1), self.n_sources).astype(np.uint8)
+
+    def _pictures(self) -> Pictures:
+        panorama = Recipe(
+            lambda _: picture("panorama", self.energies, positions=self.positions, width=self.width)
+        )
+        return {"panorama": panorama, **self._mask_pictures()}
 
 
 def adress_nulls(L: Array, R: Array, *, n_gains: int = 100) -> tuple[Array, Array]:

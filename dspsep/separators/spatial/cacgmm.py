@@ -24,7 +24,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import final
 
+import numpy as np
+
 from dspsep import _backend, _checks
+from dspsep._pictures import Picture, Pictures, Recipe, Scale, of_losses, of_mixing, picture
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.model import MaskModel
@@ -311,3 +314,20 @@ class CACGMMModel(MaskModel):
                 shares = shares_of(data, mixtures, part)[number, :, :]
                 memory[0, :, part] = xp.permute_dims(shares, (1, 0))
             yield xp.permute_dims(memory, (0, 2, 1))
+
+    def _pictures(self) -> Pictures:
+        xp = _backend.namespace(self.B)
+        diagonals = xp.stack([xp.real(self.B[:, :, m, m]) for m in range(self.B.shape[2])], axis=-1)
+        return {
+            "levels": of_mixing(xp.permute_dims(xp.sqrt(diagonals), (1, 2, 0)), self.source_names),
+            "weights": Recipe(self._drawn_weights),
+            "losses": of_losses(self.losses),
+            **self._mask_pictures(),
+        }
+
+    def _drawn_weights(self, scale: Scale) -> Picture:
+        weights = np.asarray(_backend.to_host(self.weights))
+        hertz = scale.frequencies(weights.shape[1])
+        where = np.arange(weights.shape[1]) if hertz is None else hertz
+        label = "Frequency (bins)" if hertz is None else "Frequency (Hz)"
+        return picture("shares", dict(zip(self.source_names, weights, strict=True)), where, xlabel=label)

@@ -27,13 +27,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dspsep import _backend, _checks
+from dspsep._pictures import Picture, Pictures, Recipe, Scale, picture
 from dspsep._typing import Array
 from dspsep.errors import InputError, warn
 from dspsep.model import MaskModel
 from dspsep.progress import Callback, Progress
 from dspsep.separator import SpectralSeparator
 from dspsep.separators._names import numbered
-from dspsep.separators.spatial._panning import Plane, smoothed
+from dspsep.separators.spatial._panning import Plane, middles, smoothed
 from dspsep.separators.spatial._stereo import (
     check_shares,
     energy_of,
@@ -335,6 +336,13 @@ class DUETModel(MaskModel):
             )
             for a, d in self.peaks
         ]
+
+    def _pictures(self) -> Pictures:
+        return {"histogram": Recipe(self._histogram), **self._mask_pictures()}
+
+    def _histogram(self, _: Scale) -> Picture:
+        attenuations, delays = middles(self.limits, np.shape(self.histogram))
+        return picture("duet_histogram", self.histogram, attenuations, delays, peaks=self.peaks)
 
 
 def _gain(alpha: float) -> float:

@@ -19,7 +19,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
+
 from dspsep import _backend, _checks
+from dspsep._pictures import Picture, Pictures, Recipe, Scale, picture
 from dspsep._typing import Array
 from dspsep.model import MaskModel
 from dspsep.progress import Callback, Progress
@@ -196,6 +199,15 @@ class MidSideModel(MaskModel):
         mask[:, : n_bins_below(self.cutoff_hertz, spectrogram.stft, spectrogram.sample_rate), :] = 0
         yield mask
         yield 1 - mask
+
+    def _pictures(self) -> Pictures:
+        return {**self._mask_pictures(), "shares": Recipe(self._shares)}
+
+    def _shares(self, _: Scale) -> Picture:
+        decibels = np.linspace(-12.0, 12.0, 241)
+        mask = _mask(np.ones(241), 10 ** (decibels / 20), self.width)
+        shares = dict(zip(_NAMES, (mask, 1 - mask), strict=True))
+        return picture("shares", shares, decibels, xlabel="Right above left, in phase (dB)")
 
 
 def center_mask(L: Array, R: Array, *, width: float = 0.2) -> Array:

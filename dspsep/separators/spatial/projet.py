@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dspsep import _audio, _backend, _checks
+from dspsep._pictures import Picture, Pictures, Recipe, Scale, of_losses, picture
 from dspsep._typing import Array
 from dspsep.errors import InputError
 from dspsep.model import MaskModel
@@ -394,3 +395,13 @@ class PROJETModel(MaskModel):
                     )
                     image[channel, frames, :] = xp.permute_dims(left * L + right * R, (1, 0))
             yield xp.permute_dims(image, (0, 2, 1))
+
+    def _pictures(self) -> Pictures:
+        profiles = {"profiles": Recipe(self._drawn_profiles)}
+        return {**profiles, "losses": of_losses(self.losses), **self._mask_pictures()}
+
+    def _drawn_profiles(self, _: Scale) -> Picture:
+        order = np.argsort(self.angles)
+        profiles = np.asarray(_backend.to_host(self.profiles))[order]
+        shares = dict(zip(self.source_names, profiles.T, strict=True))
+        return picture("shares", shares, self.angles[order], xlabel="Angle (°, 45 is the centre)")
