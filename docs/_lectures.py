@@ -1,7 +1,7 @@
 """Lecture notebooks as pages: run once, and written as Markdown with what they print and draw.
 
-A notebook lies in ``notebooks/`` without outputs, as it opens in Jupyter and Colab. Where the gallery is not run
-(``-D sphinx_gallery_conf.plot_gallery=0``), neither are notebooks: their pages have no outputs then.
+A notebook lies in ``notebooks/`` without outputs, as it opens in Jupyter and Colab. Where the gallery is not
+run (``-D sphinx_gallery_conf.plot_gallery=0``), neither are notebooks: their pages have no outputs then.
 """
 
 from __future__ import annotations
@@ -58,10 +58,8 @@ def _run(path: Path) -> Any:
 def markdown(notebook: Any, name: str, folder: Path) -> str:
     """Return a notebook as Markdown; pictures are written into `folder`."""
     parts = list(_cells(notebook["cells"], name, folder))
-    download = (
-        f"```{{admonition}} This page is a notebook\n{{download}}`{name}.ipynb <../../notebooks/{name}.ipynb>` opens in "
-        "Jupyter and Colab.\n```"
-    )
+    file = f"{{download}}`{name}.ipynb <../../notebooks/{name}.ipynb>`"
+    download = f"```{{admonition}} This page is a notebook\n{file} opens in Jupyter and Colab.\n```"
     return "\n\n".join([parts[0], download, *parts[1:]]) + "\n"
 
 

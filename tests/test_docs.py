@@ -260,6 +260,20 @@ def test_examples_run(script, capsys):
     assert capsys.readouterr().out
 
 
+def test_every_method_has_an_example():
+    used = set()
+    for script in (ROOT / "examples").glob("plot_*.py"):
+        tree = ast.parse(script.read_text(encoding="utf-8"))
+        # It is made, and not only imported or written about.
+        used |= {
+            node.func.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+    known = {"ScoreInformedNMF", "SemiSupervisedNMF", "SupervisedNMF"}
+    assert not {*_registry.METHODS, *known} - used
+
+
 def test_versions_agree():
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\nversion: {dspsep.__version__}\n" in citation
