@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import Any
 from xml.etree import ElementTree
 
@@ -35,6 +37,8 @@ def _draw(translator: Any, node: nodes.Element, *, block: bool) -> None:
 def accents_apart(markup: str) -> str:
     """Return MathML in which the index of a letter with an accent stands beside it, and not below."""
     ElementTree.register_namespace("", _NAMESPACE)
+    # Names of characters that XML does not know, such as &nbsp;, become the characters.
+    markup = re.sub(r"&(?!lt;|gt;|amp;|quot;|apos;)\w+;", lambda found: html.unescape(found[0]), markup)
     root = ElementTree.fromstring(markup)  # noqa: S314 - our own formulas
     for element in root.iter(f"{{{_NAMESPACE}}}munderover"):
         letter, index, accent = element
