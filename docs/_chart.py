@@ -38,7 +38,7 @@ class Node:
         lines = [f'<tspan class="edge">{escape(part)}</tspan>' for part in textwrap.wrap(self.edge, width)]
         lines += [
             f'<tspan class="question">{escape(part)}</tspan>'  # bold, and so wider
-            for part in textwrap.wrap(self.question, int(0.92 * width))
+            for part in textwrap.wrap(self.question, int(0.88 * width))
         ]
         for name, page, remark in self.methods:
             target = escape(page.replace(".md", ".html"))
