@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import Any
+from xml.etree import ElementTree
 
 from docutils import nodes
 from docutils.utils.math import latex2mathml
 from sphinx.application import Sphinx
+
+_NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -24,6 +29,23 @@ def _block(translator: Any, node: nodes.math_block) -> None:
 
 
 def _draw(translator: Any, node: nodes.Element, *, block: bool) -> None:
-    tree = latex2mathml.tex2mathml(node.astext(), as_block=block)
-    translator.body.append(f'<div class="formula">{tree}</div>' if block else str(tree))
+    tree = accents_apart(str(latex2mathml.tex2mathml(node.astext(), as_block=block)))
+    translator.body.append(f'<div class="formula">{tree}</div>' if block else tree)
     raise nodes.SkipNode
+
+
+def accents_apart(markup: str) -> str:
+    """Return MathML in which the index of a letter with an accent stands beside it, and not below."""
+    ElementTree.register_namespace("", _NAMESPACE)
+    # Names of characters that XML does not know, such as &nbsp;, become the characters.
+    markup = re.sub(r"&(?!lt;|gt;|amp;|quot;|apos;)\w+;", lambda found: html.unescape(found[0]), markup)
+    root = ElementTree.fromstring(markup)  # noqa: S314 - our own formulas
+    for element in root.iter(f"{{{_NAMESPACE}}}munderover"):
+        letter, index, accent = element
+        if accent.tag != f"{{{_NAMESPACE}}}mo" or len(letter.text or "") != 1 or letter.tag == accent.tag:
+            continue  # a sum or a maximum, with what is below and above it
+        accented = ElementTree.Element(f"{{{_NAMESPACE}}}mover")
+        accented.extend([letter, accent])
+        element.tag = f"{{{_NAMESPACE}}}msub"
+        element[:] = [accented, index]
+    return ElementTree.tostring(root, encoding="unicode")

@@ -25,6 +25,8 @@ extensions = [
     "numpydoc",
     "myst_parser",
     "sphinx_gallery.gen_gallery",
+    "_chart",
+    "_lectures",
     "_mathml",
     "_names",
 ]

@@ -53,6 +53,13 @@ class WarmupReport:
         Where the cache is; none if nothing is compiled here, or nothing can be stored.
     seconds : float
         How long it took.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> report = dspsep.WarmupReport(n_compiled=0, n_loaded=40, folders=(), seconds=0.5)
+    >>> report.n_compiled == 0
+    True
     """
 
     n_compiled: int

@@ -13,7 +13,17 @@ __all__ = ["BackendError", "DeviceMemoryError", "DspsepError", "DspsepWarning", 
 
 
 class DspsepError(Exception):
-    """Base class of every error that dspsep raises on purpose."""
+    """Base class of every error that dspsep raises on purpose.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> try:
+    ...     dspsep.HPSS(margin=0)
+    ... except dspsep.DspsepError as error:
+    ...     print(type(error).__name__)
+    InputError
+    """
 
 
 class InputError(DspsepError, ValueError):
@@ -50,7 +60,14 @@ class InputError(DspsepError, ValueError):
 
 
 class BackendError(DspsepError, RuntimeError):
-    """Arrays that live in different places, or in a place dspsep does not work in."""
+    """Arrays that live in different places, or in a place dspsep does not work in.
+
+    Examples
+    --------
+    >>> from dspsep import BackendError, DspsepError
+    >>> issubclass(BackendError, DspsepError), issubclass(BackendError, RuntimeError)
+    (True, True)
+    """
 
 
 class DeviceMemoryError(BackendError):

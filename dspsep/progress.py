@@ -27,6 +27,15 @@ class Progress:
         The objective, for iterative methods.
     model : Model or None
         What is learned so far.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.drum_loop(duration=1.0, sample_rate=8000)
+    >>> told = []
+    >>> sources = dspsep.HPSS().separate(scene.mixture, scene.sample_rate, callback=told.append)
+    >>> [progress.stage for progress in told]
+    ['transform', 'fit', 'harmonic']
     """
 
     stage: str

@@ -32,6 +32,14 @@ class Provenance:
     gain : float, default=1.0
         The one factor that all sources carry relative to the mixture, as a plain number. Separators
         leave it at one; writing to a format that clips may lower it (see `Sources.save`).
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=1.0, sample_rate=8000)
+    >>> provenance = dspsep.HPSS().separate(scene.mixture, scene.sample_rate).provenance
+    >>> provenance.version == dspsep.__version__, provenance.settings[:5]
+    (True, 'HPSS(')
     """
 
     version: str

@@ -39,6 +39,13 @@ class Reach:
     step : int, default=1
         A segment of the mixture that begins at a multiple of this has the frames that the whole has: the hop
         of its transform or, if there are several, the least common multiple of their hops.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> reach = dspsep.HPSS().reach(44100)
+    >>> reach.samples, reach.step  # a frame and half of the median along time, in hops
+    (9728, 512)
     """
 
     samples: int

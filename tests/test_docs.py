@@ -253,6 +253,24 @@ def test_docstrings_of_public_names_are_complete(name, optional):
     assert not errors
 
 
+#: Classes to derive from. CONTRIBUTING.md has a separator from beginning to end, which runs.
+_TO_DERIVE_FROM = {"dspsep.Refiner", "dspsep.Separator", "dspsep.SpectralSeparator"}
+
+
+def test_every_public_name_has_an_example_on_its_page():
+    without = []
+    for name, _ in _documented():
+        if name.rpartition(".")[0] not in {"dspsep", *REFERENCE.MODULES}:
+            continue  # a member, which stands on the page of its class
+        module, _, short = name.rpartition(".")
+        found = getattr(importlib.import_module(module), short)
+        members = vars(found).values() if isinstance(found, type) else ()
+        texts = (inspect.getdoc(found), *(inspect.getdoc(member) for member in members if callable(member)))
+        if not any(re.search(r">>> (?!.*# doctest: \+SKIP)", text or "") for text in texts):
+            without.append(name)
+    assert set(without) == _TO_DERIVE_FROM
+
+
 @pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("plot_*.py")), ids=lambda path: path.stem)
 def test_examples_run(script, capsys):
     plt.switch_backend("agg")
@@ -260,6 +278,20 @@ def test_examples_run(script, capsys):
     assert plt.get_fignums()
     plt.close("all")
     assert capsys.readouterr().out
+
+
+def test_every_method_has_an_example():
+    used = set()
+    for script in (ROOT / "examples").glob("plot_*.py"):
+        tree = ast.parse(script.read_text(encoding="utf-8"))
+        # It is made, and not only imported or written about.
+        used |= {
+            node.func.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+    known = {"ScoreInformedNMF", "SemiSupervisedNMF", "SupervisedNMF"}
+    assert not {*_registry.METHODS, *known} - used
 
 
 def test_versions_agree():

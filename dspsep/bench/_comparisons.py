@@ -58,6 +58,24 @@ class Comparison:
     See Also
     --------
     compare : Makes it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import dspsep
+    >>> loops = [dspsep.data.scenes.drum_loop(duration=1.0, seed=seed) for seed in (0, 1)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tracks = []
+    ...     for number, loop in enumerate(loops):
+    ...         files = loop.sources.save(Path(folder) / str(number), format="wav")
+    ...         tracks.append(dspsep.data.Track(name=str(number), sources=files))
+    ...     results = dspsep.run_benchmark(
+    ...         ["NMFD"], tracks, Path(folder) / "results", protocol="scale_invariant", baselines=["mixture"]
+    ...     )
+    >>> comparison = dspsep.bench.compare(results, "NMFD", "mixture", metric="SI-SDR", source="kick")
+    >>> comparison.wins, comparison.losses
+    (2, 0)
     """
 
     method: str
@@ -111,6 +129,24 @@ class Comparisons:
     See Also
     --------
     compare_all : Makes it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import dspsep
+    >>> loops = [dspsep.data.scenes.drum_loop(duration=1.0, seed=seed) for seed in (0, 1)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tracks = []
+    ...     for number, loop in enumerate(loops):
+    ...         files = loop.sources.save(Path(folder) / str(number), format="wav")
+    ...         tracks.append(dspsep.data.Track(name=str(number), sources=files))
+    ...     results = dspsep.run_benchmark(
+    ...         ["NMFD"], tracks, Path(folder) / "results", protocol="scale_invariant", baselines=["mixture"]
+    ...     )
+    >>> against_mixture = dspsep.bench.compare_all(results, metric="SI-SDR", source="kick")
+    >>> [comparison.method for comparison in against_mixture]
+    ['NMFD']
     """
 
     items: tuple[Comparison, ...]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
+from dspsep.bench._listed import BenchmarkMethod, BenchmarkTrack, Record, Timing
 from dspsep.errors import InputError
 from dspsep.metrics import Scores
 from dspsep.metrics._track_scores import TrackScores, check_comparable, listed
@@ -30,118 +31,6 @@ KINDS = ("separator", "mixture", "oracle")
 STATUSES = ("done", "failed", "unfit")
 
 _AGAIN = "Remove the file and run the benchmark again: only what is missing is done."
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class BenchmarkMethod:
-    """A method of a benchmark, as the results folder tells it.
-
-    Parameters
-    ----------
-    name : str
-        What it is called in tables.
-    kind : str
-        "separator", "oracle" (it was given the true sources) or "mixture" (the untouched mixture).
-    settings : str, optional
-        What `Separator.to_json` gave, where there is such a thing.
-    text : str
-        How it prints.
-    counted : bool, default=False
-        Whether it was told the number of sources of each track.
-    """
-
-    name: str
-    kind: str
-    settings: str | None
-    text: str
-    counted: bool = False
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class BenchmarkTrack:
-    """A track of a benchmark, as the results folder tells it.
-
-    Parameters
-    ----------
-    name : str
-        Unique among the tracks.
-    content : str
-        The SHA-256 of its audio.
-    seconds : float
-        Its length.
-    channels : int
-        Of its mixture.
-    sample_rate : float
-        In hertz.
-    """
-
-    name: str
-    content: str
-    seconds: float
-    channels: int
-    sample_rate: float
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """What became of one method on one track.
-
-    Parameters
-    ----------
-    method, track : str
-        Their names.
-    status : str
-        "done", "failed" (an error) or "unfit" (the method does not take such tracks).
-    message : str
-        Why, unless it is done.
-    scores : Scores, optional
-        Of this track, if it is done.
-    matching : str, optional
-        How estimates and sources were put together: by "name", or by the "best" score.
-    matched : mapping of str to str
-        For each source, the estimate it was compared with.
-    warnings : tuple of pairs of str
-        Code and message of what dspsep warned of.
-    """
-
-    method: str
-    track: str
-    status: str
-    message: str
-    scores: Scores | None
-    matching: str | None
-    matched: Mapping[str, str]
-    warnings: tuple[tuple[str, str], ...]
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """How long one method took on one track, in seconds.
-
-    Parameters
-    ----------
-    method, track : str
-        Their names.
-    seconds : float
-        Of separation, by the clock on the wall.
-    score_seconds : float
-        Of scoring.
-    audio_seconds : float
-        The length of the track.
-    cpu : str
-        The processor, as far as it is known.
-    """
-
-    method: str
-    track: str
-    seconds: float
-    score_seconds: float
-    audio_seconds: float
-    cpu: str
 
 
 @final

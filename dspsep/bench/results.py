@@ -63,6 +63,21 @@ class BenchmarkResults:
     -----
     A benchmark that was interrupted can be loaded as well: what is not there yet is `missing`, and tables say
     how many tracks each number is of.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import dspsep
+    >>> loop = dspsep.data.scenes.drum_loop(duration=1.0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = loop.sources.save(Path(folder) / "loop", format="wav")
+    ...     track = dspsep.data.Track(name="loop", sources=files)
+    ...     results = dspsep.run_benchmark(
+    ...         ["NMFD"], track, Path(folder) / "results", protocol="scale_invariant", baselines=["mixture"]
+    ...     )
+    >>> results.methods, results.tracks
+    (('mixture', 'NMFD'), ('loop',))
     """
 
     folder: Path

@@ -51,6 +51,24 @@ class BenchmarkTable:
     --------
     table : Makes it.
     compare : Tells whether a difference is more than chance.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import dspsep
+    >>> loops = [dspsep.data.scenes.drum_loop(duration=1.0, seed=seed) for seed in (0, 1)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tracks = []
+    ...     for number, loop in enumerate(loops):
+    ...         files = loop.sources.save(Path(folder) / str(number), format="wav")
+    ...         tracks.append(dspsep.data.Track(name=str(number), sources=files))
+    ...     results = dspsep.run_benchmark(
+    ...         ["NMFD"], tracks, Path(folder) / "results", protocol="scale_invariant", baselines=["mixture"]
+    ...     )
+    >>> table = dspsep.bench.table(results, metrics="SI-SDR")
+    >>> sorted({cell["method"] for cell in table.records()})
+    ['NMFD', 'mixture']
     """
 
     cells: tuple[Mapping[str, Any], ...]

@@ -29,6 +29,14 @@ class LoadedTrack:
         The true sources by name, each of the mixture's shape.
     sample_rate : float
         In hertz.
+
+    Examples
+    --------
+    >>> from dspsep.data.scenes import drum_loop
+    >>> from dspsep.data.tracks import LoadedTrack
+    >>> loop = drum_loop(duration=1.0, sample_rate=8000)
+    >>> LoadedTrack(name="loop", mixture=loop.mixture, sources=loop.sources, sample_rate=loop.sample_rate)
+    LoadedTrack('loop': kick, snare, hihat; mono, 8000 samples at 8000 Hz)
     """
 
     name: str
@@ -53,6 +61,12 @@ class TrackInfo:
         The number of channels.
     sample_rate : float
         In hertz.
+
+    Examples
+    --------
+    >>> from dspsep.data.tracks import TrackInfo
+    >>> TrackInfo(n_samples=88200, n_channels=2, sample_rate=44100).duration
+    2.0
     """
 
     n_samples: int

@@ -66,6 +66,13 @@ class AudioInfo:
         The container as libsndfile or FFmpeg names it, for example ``"WAV"`` or ``"OGG"``.
     subtype : str
         How samples are coded in it, for example ``"PCM_16"`` or ``"VORBIS"``.
+
+    Examples
+    --------
+    >>> from dspsep.data.files import AudioInfo
+    >>> info = AudioInfo(n_samples=4000, sample_rate=8000, n_channels=2, format="FLAC", subtype="PCM_24")
+    >>> info.duration
+    0.5
     """
 
     n_samples: int

@@ -56,6 +56,18 @@ class SavedSources:
         The one factor that all sources carry relative to the mixture.
     in_blocks : bool
         Whether the separator was fed in blocks; else the file was held in memory.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.drum_loop(duration=1.0, sample_rate=8000)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     song = dspsep.save(Path(folder) / "song.wav", scene.mixture, scene.sample_rate)
+    ...     saved = dspsep.separate_file(song, Path(folder) / "stems")
+    >>> sorted(saved.paths), saved.duration, saved.in_blocks
+    (['harmonic', 'percussive'], 1.0, True)
     """
 
     paths: Mapping[str, Path]

@@ -72,6 +72,15 @@ class Summary:
     -----
     A median of medians hides failures: half of the tracks can fail without a trace in it. That is what the
     spread and the counts are beside it for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dspsep.metrics import evaluate
+    >>> sources = {"low": np.sin(np.arange(8000) / 50), "high": np.sin(np.arange(8000) / 5)}
+    >>> summary = evaluate(sources, sources, 8000, "scale_invariant").summary()
+    >>> summary.rows[0]["source"], summary.statistics_over
+    ('low', 'windows')
     """
 
     rows: tuple[Mapping[str, Any], ...]

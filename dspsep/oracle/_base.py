@@ -171,6 +171,15 @@ class OracleModel(MaskModel):
     ----------
     oracle : MaskOracle
         With the references.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=1.0, sample_rate=8000)
+    >>> ideal = dspsep.oracle.IRM(references=scene.sources)
+    >>> model = ideal.separate(scene.mixture, scene.sample_rate).model
+    >>> model.source_names
+    ('kick', 'snare', 'hihat', 'bass', 'chords', 'vocals', 'residual')
     """
 
     oracle: MaskOracle

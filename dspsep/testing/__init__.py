@@ -124,6 +124,14 @@ class Clause:
         What it says of a separator.
     check : callable
         Raises `ContractError` if the clause is broken.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> clause = dspsep.testing.contract(dspsep.HPSS())[0]
+    >>> clause.name
+    'is a value'
+    >>> clause()
     """
 
     name: str

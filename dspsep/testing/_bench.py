@@ -17,7 +17,14 @@ __all__ = ["Bench", "ContractError"]
 
 
 class ContractError(AssertionError):
-    """A clause of the contract that a separator does not keep."""
+    """A clause of the contract that a separator does not keep.
+
+    Examples
+    --------
+    >>> from dspsep.testing import ContractError
+    >>> issubclass(ContractError, AssertionError)
+    True
+    """
 
 
 @dataclass(frozen=True)

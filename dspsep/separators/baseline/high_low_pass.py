@@ -136,6 +136,14 @@ class HighLowPassModel(MaskModel):
         Where the two sources have half of the amplitude each.
     low, high : str
         Their names.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=1.0, sample_rate=8000)
+    >>> model = dspsep.HighLowPass().separate(scene.mixture, scene.sample_rate).model
+    >>> model.low, model.high, model.cutoff_hertz
+    ('accompaniment', 'vocals', 100.0)
     """
 
     cutoff_hertz: float

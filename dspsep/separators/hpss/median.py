@@ -262,6 +262,14 @@ class HPSSModel(MaskModel):
         The exponent of soft masks.
     margin : float or tuple of two floats
         How many times its rival a part must be to win a bin.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=1.0, sample_rate=8000)
+    >>> model = dspsep.HPSS(harmonic_seconds=0.5).separate(scene.mixture, scene.sample_rate).model
+    >>> model.harmonic_frames, model.percussive_bins
+    (9, 31)
     """
 
     harmonic_frames: int

@@ -145,6 +145,14 @@ class FT2DModel(BackgroundModel):
         Among how many scales and rates a peak is the greatest.
     peaks : {"local_std", "threshold"}
         How peaks count.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=13.0, sample_rate=8000)
+    >>> model = dspsep.FT2D().separate(scene.mixture, scene.sample_rate).model
+    >>> model.source_names, model.neighbourhood
+    (('background', 'foreground'), (1, 25))
     """
 
     neighbourhood: tuple[int, int]

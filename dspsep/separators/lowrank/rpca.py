@@ -236,6 +236,14 @@ class RPCAModel(BackgroundModel):
         Of soft masks.
     gain : float
         What the background is multiplied by before the parts are compared.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=2.0, sample_rate=8000)
+    >>> model = dspsep.RPCA().separate(scene.mixture, scene.sample_rate).model
+    >>> model.residuals[-1] < model.residuals[0]
+    True
     """
 
     spectra: Array

@@ -48,6 +48,14 @@ class OnlineNMFModel(Model):
         Of the mixture, in hertz.
     stft : STFT
         The transform.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=4.0, sample_rate=8000)
+    >>> model = dspsep.OnlineNMF(n_components=3, n_iter=10).separate(scene.mixture, scene.sample_rate).model
+    >>> model.templates.shape
+    (1025, 3)
     """
 
     templates: Array

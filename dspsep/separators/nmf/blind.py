@@ -320,6 +320,14 @@ class NMFModel(MaskModel):
         The sources, and the components of each.
     exponent : float
         Of the magnitudes.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=2.0, sample_rate=8000)
+    >>> model = dspsep.NMF(n_components=3, n_iter=20).separate(scene.mixture, scene.sample_rate).model
+    >>> model.templates.shape, model.activations.shape
+    ((1025, 3), (3, 32))
     """
 
     templates: Array

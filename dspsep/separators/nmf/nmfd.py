@@ -285,6 +285,14 @@ class NMFDModel(MaskModel):
         The sources, and how many templates each has.
     power : float
         The exponent of the masks.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=2.0, sample_rate=8000)
+    >>> model = dspsep.NMFD(n_iter=10).separate(scene.mixture, scene.sample_rate).model
+    >>> model.source_names, model.losses[-1] < model.losses[0]
+    (('kick', 'snare', 'hihat'), True)
     """
 
     templates: Array

@@ -154,6 +154,14 @@ class AdaptiveREPETModel(RepetitionModel):
         How much each window resembles itself at lags of 0, 1, … hops.
     order : int
         Of how many frames the median is taken.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=26.0, sample_rate=8000)
+    >>> model = dspsep.AdaptiveREPET(window_seconds=13.0).separate(scene.mixture, scene.sample_rate).model
+    >>> len(model.periods), len(model.times)
+    (3, 3)
     """
 
     periods: Array

@@ -132,6 +132,14 @@ class REPETExtendedModel(BackgroundModel):
         Of each segment, in seconds.
     segments : tuple of (int, int)
         The first frame of each segment, and the one after its last.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=26.0, sample_rate=8000)
+    >>> model = dspsep.REPETExtended(segment_seconds=13.0).separate(scene.mixture, scene.sample_rate).model
+    >>> len(model.periods), len(model.segments)
+    (3, 3)
     """
 
     periods: tuple[float, ...]

@@ -278,6 +278,14 @@ class KAMModel(MaskModel):
         The source that they belong to.
     beat_spectrum : array of shape (n_frames,) or None
         How much the mixture resembles itself at lags of 0, 1, … hops, if periods were looked for.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=13.0, sample_rate=8000)
+    >>> model = dspsep.KAM().separate(scene.mixture, scene.sample_rate).model
+    >>> model.source_names, model.n_iter
+    (('accompaniment', 'vocals'), 5)
     """
 
     sources: NamedParts

@@ -173,6 +173,14 @@ class NearestNeighborMedianModel(MaskModel):
         Of the soft masks.
     cutoff_hertz : float or None
         Bins centred at this frequency or below are background.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=3.0, sample_rate=8000)
+    >>> model = dspsep.NearestNeighborMedian().separate(scene.mixture, scene.sample_rate).model
+    >>> model.neighbors.shape
+    (47, 2)
     """
 
     neighbors: Array = field(repr=False)

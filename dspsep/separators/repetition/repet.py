@@ -192,6 +192,14 @@ class REPETModel(RepetitionModel):
         In seconds: a whole number of hops.
     beat_spectrum : array of shape (n_frames,)
         How much the mixture resembles itself at lags of 0, 1, … hops.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=13.0, sample_rate=8000)
+    >>> model = dspsep.REPET().separate(scene.mixture, scene.sample_rate).model
+    >>> round(model.period, 2)
+    4.03
     """
 
     period: float

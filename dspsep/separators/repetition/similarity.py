@@ -258,6 +258,14 @@ class REPETSimModel(RepetitionModel):
         Bins centred at this frequency or below are background.
     neighbors : array of shape (n_frames, n_neighbors)
         The frames that each frame repeats, itself first; -1 for none.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=13.0, sample_rate=8000)
+    >>> model = dspsep.REPETSim().separate(scene.mixture, scene.sample_rate).model
+    >>> model.neighbors.shape[0]
+    204
     """
 
     neighbors: Array = field(repr=False)

@@ -44,6 +44,14 @@ class FastMNMF2Model(Model):
         How loud they are in each frame, H.
     losses : tuple of float
         The objective at the start and after each iteration: see `fastmnmf2`. Never rises.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.reverberant(duration=3.0, sample_rate=8000)
+    >>> model = dspsep.FastMNMF2(n_iter=5).separate(scene.mixture, scene.sample_rate).model
+    >>> model.demixing.shape, model.directivity.shape
+    ((2049, 2, 2), (2, 2))
     """
 
     demixing: Array

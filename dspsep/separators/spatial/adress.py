@@ -237,6 +237,14 @@ class ADRessModel(MaskModel):
     energies : array of shape (2 n_gains + 1,)
         What part of the energy has its null at which place, from left to right, each counted by how deep it
         is.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.panned(duration=3.0, sample_rate=8000)
+    >>> model = dspsep.ADRess(n_sources=2).separate(scene.mixture, scene.sample_rate).model
+    >>> len(model.positions), model.source_names
+    (2, ('source_0', 'source_1', 'residual'))
     """
 
     positions: tuple[float, ...]

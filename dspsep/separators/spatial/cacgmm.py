@@ -246,6 +246,14 @@ class CACGMMModel(MaskModel):
         How often each source is heard.
     losses : tuple of float
         The objective at the start and after each iteration. Never rises.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.reverberant(duration=3.0, sample_rate=8000)
+    >>> model = dspsep.CACGMM(n_iter=5).separate(scene.mixture, scene.sample_rate).model
+    >>> model.source_names, len(model.losses)
+    (('source_0', 'source_1'), 6)
     """
 
     B: Array

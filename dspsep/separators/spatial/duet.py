@@ -257,6 +257,14 @@ class DUETModel(MaskModel):
         What part of the weight is where, smoothed.
     limits : tuple of two floats
         How far the histogram goes in either direction: symmetric attenuation, and delay in seconds.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.reverberant(duration=3.0, sample_rate=8000)
+    >>> model = dspsep.DUET(n_sources=2).separate(scene.mixture, scene.sample_rate).model
+    >>> len(model.peaks)
+    2
     """
 
     peaks: tuple[tuple[float, float], ...]

@@ -162,6 +162,14 @@ class MidSideModel(MaskModel):
         Where a panned source is half of the sides.
     cutoff_hertz : float or None
         Below this, all is sides.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.song(duration=1.0, sample_rate=8000)
+    >>> model = dspsep.MidSide().separate(scene.mixture, scene.sample_rate).model
+    >>> model.source_names
+    ('center', 'sides')
     """
 
     width: float

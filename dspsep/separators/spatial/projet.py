@@ -288,6 +288,14 @@ class PROJETModel(MaskModel):
         How many iterations find how much of each source is in a bin.
     losses : tuple of float
         The objective at the start and after each iteration, for a mixture of unit weight. Never rises.
+
+    Examples
+    --------
+    >>> import dspsep
+    >>> scene = dspsep.data.scenes.panned(duration=3.0, sample_rate=8000)
+    >>> model = dspsep.PROJET(n_sources=3, n_iter=20).separate(scene.mixture, scene.sample_rate).model
+    >>> model.profiles.shape, model.losses[-1] < model.losses[0]
+    ((30, 3), True)
     """
 
     profiles: Array
