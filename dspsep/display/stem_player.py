@@ -28,7 +28,7 @@ PICTURES = ("spectrogram", "waveform")
 _PREVIEW_SECONDS = 60.0
 
 #: In pixels: the transport and the line of keys, and a strip with either picture. Tested in a browser.
-_BAR_HEIGHT, _STRIP_HEIGHT, _NOTE_HEIGHT = 152, {"spectrogram": 184, "waveform": 133}, 38
+_BAR_HEIGHT, _STRIP_HEIGHT, _NOTE_HEIGHT = 152, {"spectrogram": 184, "waveform": 131}, 38
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,8 +38,8 @@ class StemPlayer:
     Parameters
     ----------
     page : str
-        One HTML document with the sounds, the pictures and the player, which loads nothing. Written to a file it
-        is a page of its own.
+        One HTML document with the sounds, the pictures and the player, which loads nothing. Written to a
+        file it is a page of its own.
     title : str
         What is played.
     height : int
@@ -166,11 +166,11 @@ def _references(references: Mapping[str, Any] | None, sources: Any, part: slice)
 
 def _level(signal: Array, mixture: Array) -> str:
     """Return how loud a signal is beside the mixture, in words."""
-    root_mean_squares = []
     peak = float(max(np.abs(signal).max(), np.abs(mixture).max())) or 1.0
-    for values in (signal, mixture):  # scaled first: squares of what is very large or small leave the range
-        root_mean_squares.append(math.sqrt(float(np.mean(np.square(values / peak, dtype=np.float64)))))
-    own, whole = root_mean_squares
+    # Scaled first: squares of what is very large or small leave the range of numbers.
+    own, whole = (
+        math.sqrt(float(np.mean(np.square(values / peak, dtype=np.float64)))) for values in (signal, mixture)
+    )
     if not own:
         return "silent"
     if not whole:
