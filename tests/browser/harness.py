@@ -37,6 +37,7 @@ def install(folder):
     for name in ("package.json", "package-lock.json"):
         shutil.copy(HERE / name, folder / name)
     command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    command += ["--cache", str(folder / "cache")]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     return done.returncode == 0, done.stderr
 
