@@ -95,6 +95,29 @@ def test_lossy_sound_has_its_length_and_its_place(browser, tmp_path, monkeypatch
     browser.assert_clean()
 
 
+UNTRIMMED = """DspsepMixer.decode(document.querySelectorAll("audio")[1].src, 8000, LENGTH).then((one) => {
+  const plain = BaseAudioContext.prototype.decodeAudioData;
+  BaseAudioContext.prototype.decodeAudioData = async function (bytes) {
+    const sound = await plain.call(this, bytes);
+    const longer = this.createBuffer(1, sound.length + 1105 + 700, 8000);
+    longer.copyToChannel(sound.getChannelData(0), 0, 1105);
+    return longer;
+  };
+  return DspsepMixer.decode(document.querySelectorAll("audio")[1].src, 8000, LENGTH).then((other) => {
+    const [a, b] = [one, other].map((each) => each.getChannelData(0));
+    return [a.length, b.length, a.every((value, index) => value === b[index])];
+  });
+})"""
+
+
+def test_decoders_that_leave_the_padding_of_mp3(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr(_sound, "LOSSLESS_BYTES", 1000)
+    browser.show(tmp_path, page_of(SOURCES))
+    length = ONE.shape[1]
+    assert browser.evaluate(UNTRIMMED.replace("LENGTH", str(length))) == [length, length, True]
+    browser.assert_clean()
+
+
 def test_solo_by_clicks(shown):
     shown.click(button("Solo source 1"))
     assert_heard(shown, TWO)
