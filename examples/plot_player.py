@@ -26,8 +26,8 @@ for name, reference in references.items():
 sources.play(references=references)
 
 # %%
-# The same to look at. The estimate has the onsets of notes and the consonants of the voice, which are brief, and
-# lacks the decay of the kick drum, which is a tone.
+# The same to look at. The estimate has the onsets of notes and the consonants of the voice, which are brief,
+# and lacks the decay of the kick drum, which is a tone.
 figure, axes = plt.subplots(2, 1, figsize=(9, 5), layout="constrained")
 for ax, (title, audio) in zip(axes, {"estimate": sources["percussive"], "truth": drums}.items(), strict=True):
     plot_spectrogram(audio, scene.sample_rate, ax=ax, reference=mixture)
