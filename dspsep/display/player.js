@@ -61,7 +61,7 @@
     }
   }
 
-  // Keys are ours inside a player, or where nothing else has the focus; never while something is typed.
+  // Keys are ours inside a player, or where nothing else has the focus; and so never while something is typed.
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.defaultPrevented) return;
     const { target } = event;
@@ -71,7 +71,6 @@
       players.find((other) => other.section.contains(target)) ?? (free ? (DspsepMixer.used ?? only) : null);
     if (!player) return;
     const isRange = target.matches("input[type=range]");
-    if (target.isContentEditable || (target.matches("input, textarea, select, audio") && !isRange)) return;
     if (isRange && target !== player.controls.seek && /^(Arrow|Home|End|Page)/.test(event.key)) return;
     if (event.key === " " && target.matches("button, summary, a")) return; // it presses them
     const said = act(player, event);
