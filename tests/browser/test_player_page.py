@@ -181,6 +181,8 @@ def test_two_players_take_turns(browser, tmp_path):
 def test_everything_has_a_name_a_state_and_a_visible_focus(browser, tmp_path):
     browser.show(tmp_path, page_of(SOURCES, REFERENCES))
     assert browser.evaluate("document.querySelector('.dspsep-player').ariaLabel") == "Test"
+    plain = "[...document.querySelectorAll('audio')].some((one) => one.checkVisibility())"
+    assert not browser.evaluate(plain)
     controls = browser.evaluate(
         "[...document.querySelectorAll('button, input')]"
         ".map((one) => [(one.ariaLabel ?? one.textContent).trim(), one.checkVisibility()])"
