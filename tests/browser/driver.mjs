@@ -24,6 +24,7 @@ const commands = {
     page.on("dialog", (dialog) => { seen.dialogs.push(dialog.message()); return dialog.dismiss(); });
     context.on("page", (other) => seen.requests.push(`a window: ${other.url()}`));
     await page.goto(url);
+    await Promise.all(page.frames().map((each) => each.waitForLoadState()));
   },
   seen: () => seen,
   evaluate: ({ expression }) => frame().evaluate(expression),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -74,6 +76,10 @@ def test_the_frame_takes_after_the_notebook(browser, tmp_path, attributes, dark)
 def test_without_scripts_a_notebook_has_audio_elements(browser, tmp_path):
     sources = Sources.from_dict(SOURCES, RATE)
     browser.show(tmp_path, notebook(sources._repr_html_()), scripts=False)
-    seen = browser.evaluate("[...document.querySelectorAll('audio')].map((one) => one.checkVisibility())")
+    for _ in range(100):  # the frame may come after the page
+        seen = browser.evaluate("[...document.querySelectorAll('audio')].map((one) => one.checkVisibility())")
+        if seen == 4 * [True]:
+            break
+        time.sleep(0.05)
     assert seen == 4 * [True]
     assert browser.evaluate(f"typeof ({LIVE})") == "undefined"
