@@ -3,8 +3,8 @@
 Every ``plot_`` function draws one picture on the axes that ``ax`` names, or on a new figure, and returns
 the axes. Axes are in seconds, hertz and decibels; colours are told apart with any colour vision; pyplot is
 neither imported nor changed. `dspsep.Model.plot` chooses among them. `write_page` makes one HTML file to
-listen to, look at and pass on. matplotlib, soundfile and Pillow are imported when something is drawn or
-written, not before.
+listen to, look at and pass on. `StemPlayer` is what `Sources.play` shows in a notebook. matplotlib, soundfile
+and Pillow are imported when something is drawn or written, not before.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from dspsep.display.scores import plot_scores
 from dspsep.display.shares import plot_shares
 from dspsep.display.similarity import plot_neighbors, plot_similarity
 from dspsep.display.spectrogram import plot_spectrogram
+from dspsep.display.stem_player import StemPlayer
 
 __all__ = [
+    "StemPlayer",
     "plot_activations",
     "plot_beam_pattern",
     "plot_beat_spectrogram",
