@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dspsep import _registry
-from dspsep.cli._expression import read
+from dspsep._expression import read
 from dspsep.data._names import safe_file_name
 from dspsep.errors import InputError
 from dspsep.refine.regroup import Regroup

@@ -23,7 +23,7 @@ from dspsep import (
     Vertical,
 )
 from dspsep.cli import main
-from dspsep.cli._expression import read
+from dspsep._expression import read
 from dspsep.cli._settings import chosen
 
 READ = {

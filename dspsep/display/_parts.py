@@ -1,0 +1,122 @@
+"""What pages are made of: a heading, sections, code, tables of scores, and words about sound."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dspsep.display._html import Markup, element, number, signed
+from dspsep.display._sound import Sounds
+from dspsep.display.spectrogram import has_minutes, time_label
+from dspsep.errors import InputError
+
+__all__ = [
+    "about_sounds",
+    "code",
+    "facts",
+    "header",
+    "isolated",
+    "score_table",
+    "section",
+    "table",
+]
+
+
+def header(title: str, intro: str, facts: str) -> Markup:
+    """Return the top of a page."""
+    return element(
+        "header",
+        element("p", facts, class_="facts"),
+        element("h1", isolated(title)),
+        element("p", intro, class_="intro"),
+    )
+
+
+def section(heading: str, *content: Markup) -> Markup:
+    """Return a section with a heading."""
+    return element("section", element("h2", heading), *content)
+
+
+def code(text: str) -> Markup:
+    """Return text to be copied."""
+    return element("pre", element("code", text))
+
+
+def isolated(name: str) -> Markup:
+    """Return a name, so that it does not turn what stands beside it if it runs from right to left."""
+    return element("bdi", str(name))
+
+
+def facts(n_samples: int, n_channels: int, rate: float, counted: Sequence[str], version: str) -> str:
+    """Return the line of facts above the title."""
+    duration = n_samples / rate
+    return " · ".join([
+        f"{time_label(duration, duration)} {'min' if has_minutes(duration) else 's'}",
+        f"{rate / 1000:.5g} kHz",
+        {1: "mono", 2: "stereo"}.get(n_channels, f"{n_channels} channels"),
+        *counted,
+        f"dspsep {version}",
+    ])  # fmt: skip
+
+
+def about_sounds(sounds: Sounds) -> str:
+    """Return what was done to all sounds alike, so that nobody mistakes it for the separation."""
+    if sounds.gain == 1:
+        sentences = [
+            "Levels are true: nothing was normalised, so a quiet source sounds quiet and looks dark."
+        ]
+    else:
+        sentences = [
+            f"Every sound here is {number(-20 * math.log10(sounds.gain))} dB quieter than the original, all "
+            "by the same factor, because one of them would clip. Nothing else was done to the levels."
+        ]
+    if sounds.lossless:
+        sentences.append("Sound is lossless (FLAC, 16 bits).")
+    else:
+        sentences.append(
+            f"Sound is MP3 at {sounds.sample_rate / 1000:g} kHz, to keep the file small: good to judge by "
+            "ear, not to measure."
+        )
+    if sounds.first_channel_only:
+        sentences.append("Of the channels, the first is heard; pictures average the energy of all.")
+    return " ".join(sentences)
+
+
+def score_table(scores: Mapping[str, Mapping[str, float]]) -> Markup:
+    """Return the table of scores, a row per source; nothing without scores."""
+    if not scores:
+        return Markup()
+    for name, row in scores.items():
+        if not isinstance(row, Mapping):
+            remedy = "With one kind of number: {name: {'SI-SDR (dB)': value}}."
+            raise InputError(f"scores[{name!r}]", "a mapping of names to numbers", repr(row)[:60], remedy)
+    columns = list(dict.fromkeys(key for row in scores.values() for key in row))
+    cells = {
+        name: [_cell(name, key, row.get(key, math.nan)) for key in columns] for name, row in scores.items()
+    }
+    rows = [([name], [element("td", cell) for cell in row]) for name, row in cells.items()]
+    content = [table("Scores", ["Source", *map(str, columns)], rows)]
+    if any("–" in row for row in cells.values()):
+        content.append(element("p", "–: not defined, for example for want of a reference.", class_="note"))
+    return section("Scores", *content)
+
+
+def table(label: str, head: Sequence[str], rows: Sequence[tuple[Sequence[str], Sequence[Markup]]]) -> Markup:
+    """Return a table: of each row the names at its beginning, and its cells."""
+    heads = element("tr", *(element("th", text, scope="col") for text in head))
+    body = [
+        element("tr", *(element("th", isolated(name), scope="row") for name in names), *cells)
+        for names, cells in rows
+    ]
+    made = element("table", element("thead", heads), element("tbody", *body))
+    # Focusable, so that a wide table can be scrolled from the keyboard.
+    return element("div", made, class_="scroll", tabindex=0, role="region", aria_label=label)
+
+
+def _cell(name: str, key: str, value: Any) -> str:
+    try:
+        score = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"scores[{name!r}][{key!r}]", "a number", repr(value)[:60]) from None
+    return signed(score) if "improvement" in str(key).lower() else number(score)
