@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import math
 import os
@@ -17,6 +19,9 @@ _POLICY = (
     "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'"
 )
+
+#: How a player begins. No text contains it: quotes in text are escaped.
+_PLAYER = '<section class="dspsep-player"'
 
 #: Characters that reorder the text around them, and so can make a name look like another.
 _REORDERING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
@@ -59,16 +64,22 @@ def element(tag: str, *children: str, **attributes: str | float | bool) -> Marku
     return Markup(f"<{opening}>{content}</{tag}>")
 
 
-def document(title: str, *body: Markup) -> str:
-    """Return a page that may show its own pictures and play its own sounds, and nothing else."""
-    css = resources.files("dspsep.display").joinpath("page.css").read_text(encoding="utf-8")
+def document(title: str, *body: Markup, style: str = "page.css") -> str:
+    """Return a page that may show its own pictures and play its own sounds, and nothing else.
+
+    If there is a player in it, the page also has the player's style and its script, and its policy lets
+    exactly that script run: no other, and that one cannot load anything.
+    """
+    has_player = any(_PLAYER in part for part in body)
+    styles = [_packaged(style)] + [_packaged("player.css")] * has_player
+    script = _packaged("player.js") if has_player else ""
     head = [
         element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        element("meta", http_equiv="Content-Security-Policy", content=_policy(script)),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("title", title),
         element("link", rel="icon", href="data:,"),  # or browsers ask the server for one
-        element("style", Markup(f"\n{css}")),
+        element("style", Markup("\n" + "\n".join(styles))),
     ]
     lines = [
         "<!DOCTYPE html>",
@@ -78,10 +89,23 @@ def document(title: str, *body: Markup) -> str:
         "</head>",
         "<body>",
         *body,
+        *([element("script", Markup(script))] if script else []),
         "</body>",
         "</html>",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _packaged(name: str) -> str:
+    return resources.files("dspsep.display").joinpath(name).read_text(encoding="utf-8")
+
+
+def _policy(script: str) -> str:
+    """Return a content-security policy under which no script but this one runs."""
+    if not script:
+        return _POLICY
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"{_POLICY}; script-src 'sha256-{digest}'"
 
 
 def number(value: float, digits: int = 2) -> str:
