@@ -1,4 +1,4 @@
-"""What pages are made of: a heading, sections, code, tables of scores, and words about sound."""
+"""What pages are made of: a heading, sections, code, and tables of scores."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dspsep.display._html import Markup, element, number, signed
-from dspsep.display._sound import Sounds
 from dspsep.display.spectrogram import has_minutes, time_label
 from dspsep.errors import InputError
 
 __all__ = [
-    "about_sounds",
     "code",
+    "code_of",
     "facts",
     "header",
     "isolated",
@@ -43,6 +42,18 @@ def code(text: str) -> Markup:
     return element("pre", element("code", text))
 
 
+def code_of(settings: str) -> str:
+    """Return the Python program that separates again, from the `repr` of a separator."""
+    # A name of its own, because of pipelines: a method call binds tighter than their arrows.
+    lines = [
+        "from dspsep import *",
+        "",
+        f"separator = {settings}",
+        "sources = separator.separate(mixture, sample_rate)",
+    ]
+    return "\n".join(lines)
+
+
 def isolated(name: str) -> Markup:
     """Return a name, so that it does not turn what stands beside it if it runs from right to left."""
     return element("bdi", str(name))
@@ -58,29 +69,6 @@ def facts(n_samples: int, n_channels: int, rate: float, counted: Sequence[str], 
         *counted,
         f"dspsep {version}",
     ])  # fmt: skip
-
-
-def about_sounds(sounds: Sounds) -> str:
-    """Return what was done to all sounds alike, so that nobody mistakes it for the separation."""
-    if sounds.gain == 1:
-        sentences = [
-            "Levels are true: nothing was normalised, so a quiet source sounds quiet and looks dark."
-        ]
-    else:
-        sentences = [
-            f"Every sound here is {number(-20 * math.log10(sounds.gain))} dB quieter than the original, all "
-            "by the same factor, because one of them would clip. Nothing else was done to the levels."
-        ]
-    if sounds.lossless:
-        sentences.append("Sound is lossless (FLAC, 16 bits).")
-    else:
-        sentences.append(
-            f"Sound is MP3 at {sounds.sample_rate / 1000:g} kHz, to keep the file small: good to judge by "
-            "ear, not to measure."
-        )
-    if sounds.first_channel_only:
-        sentences.append("Of the channels, the first is heard; pictures average the energy of all.")
-    return " ".join(sentences)
 
 
 def score_table(scores: Mapping[str, Mapping[str, float]]) -> Markup:

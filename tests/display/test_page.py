@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import math
 import os
 from html.parser import HTMLParser
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -175,6 +177,11 @@ def test_policy_comes_first(tmp_path):
     assert charset == {"charset": "utf-8"}
     assert policy["http-equiv"] == "Content-Security-Policy"
     rules = dict(rule.strip().split(" ", 1) for rule in policy["content"].split(";"))
+    script = resources.files("dspsep.display").joinpath("player.js").read_text(encoding="utf-8")
+    assert Parsed(page).content("script") == script
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert rules.pop("script-src") == f"'sha256-{digest}'"
+    rules["media-src"] = rules["media-src"].removesuffix(" blob:")
     assert rules == {
         "default-src": "'none'",
         "img-src": "data:",
@@ -186,9 +193,9 @@ def test_policy_comes_first(tmp_path):
 
 
 def assert_harmless(parsed):
+    assert parsed.all("script") == [{}]  # that of the player, to which the policy holds
     for tag, attributes in parsed.elements:
         assert tag not in {
-            "script",
             "iframe",
             "object",
             "embed",
@@ -466,7 +473,10 @@ def test_settings_come_from_the_sources(tmp_path):
     sources = separator.separate(mixture, RATE)
     parsed = Parsed(page_of(tmp_path, mixture, sources))
     code = parsed.content("code")
-    assert code == f"from dspsep import *\n\nsources = {separator!r}.separate(mixture, sample_rate)"
+    assert code == (
+        f"from dspsep import *\n\nseparator = {separator!r}\n"
+        "sources = separator.separate(mixture, sample_rate)"
+    )
     names = {"mixture": mixture, "sample_rate": RATE}
     exec(code, names)
     assert all(np.array_equal(names["sources"][name], sources[name]) for name in sources)
