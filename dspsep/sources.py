@@ -7,11 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dspsep import _audio, _backend, _checks
 from dspsep._typing import Array
 from dspsep.errors import InputError
+
+if TYPE_CHECKING:
+    from dspsep.display import StemPlayer
 
 __all__ = ["Provenance", "Sources"]
 
@@ -189,6 +192,76 @@ class Sources(Mapping[str, Array]):
         files: Any = importlib.import_module("dspsep.data.files")
         paths: dict[str, Path] = files.save_sources(self, folder, format=format)
         return paths
+
+    def play(
+        self,
+        *,
+        mixture: Any = None,
+        references: Mapping[str, Any] | None = None,
+        start: float = 0.0,
+        duration: float | None = 60.0,
+        picture: Literal["spectrogram", "waveform"] = "spectrogram",
+    ) -> StemPlayer:
+        """Return a player of the sources: a notebook shows it as the last expression of a cell.
+
+        Sources play together and in time, each with solo, mute and a fader, and the mixture can be heard in
+        their place. It needs no network, and without scripts plain audio elements are left.
+
+        Parameters
+        ----------
+        mixture : array of shape (n_samples,) or (n_channels, n_samples), optional
+            What was separated. By default the sum of the sources.
+        references : Sources or mapping of str to array, optional
+            The true sources under the names of the estimates, all or some: A/B switches between the two at
+            the same place and level.
+        start : float, default=0.0
+            Where the part that is played begins, in seconds.
+        duration : float or None, default=60.0
+            How much is played at most, in seconds; None means all there is.
+        picture : {"spectrogram", "waveform"}, default="spectrogram"
+            What is shown of each sound, and clicked on.
+
+        Returns
+        -------
+        StemPlayer
+            The player, which holds its sounds.
+
+        Raises
+        ------
+        InputError
+            If a signal is not finite or not of the sources' shape, if a reference has no source, or if there is
+            nothing to play. If MP3 is needed and the installed libsndfile cannot write it, with what to do.
+
+        See Also
+        --------
+        dspsep.display.write_page : The same as a file, with numbers and settings.
+
+        Notes
+        -----
+        Levels are true: sounds are not normalised. If one would clip, all are made quieter by the same factor,
+        and the player says so. Sounds are 16-bit FLAC while they have at most 2.4 MB together, else MP3 at
+        about 200 kbit/s: a minute of the mixture and four sources adds about 10 MB to a notebook.
+
+        What a notebook shows of sources as such, without `play`, is a player of their first seconds: 60 s
+        divided among the mixture and the sources, which stay below 4 MB.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> sources = Sources.from_dict({"low": np.ones(800), "high": np.zeros(800)}, 8000)
+        >>> sources.play(references={"low": np.ones(800)}, duration=0.05)
+        StemPlayer(low, high)
+        """
+        display: Any = importlib.import_module("dspsep.display.stem_player")
+        player: StemPlayer = display.play(
+            self, mixture=mixture, references=references, start=start, duration=duration, picture=picture
+        )
+        return player
+
+    def _repr_html_(self) -> str:
+        display: Any = importlib.import_module("dspsep.display.stem_player")
+        html: str = display.preview(self)
+        return html
 
     def report(self, path: str | Path, **settings: Any) -> Path:
         """Write one HTML file to listen to, look at, read, and pass on.

@@ -11,7 +11,7 @@ import secrets
 from importlib import resources
 from pathlib import Path
 
-__all__ = ["Markup", "document", "element", "number", "signed", "write"]
+__all__ = ["Markup", "document", "element", "frame", "number", "signed", "write"]
 
 _VOID = {"img", "link", "meta"}
 
@@ -94,6 +94,26 @@ def document(title: str, *body: Markup, style: str = "page.css") -> str:
         "</html>",
     ]
     return "\n".join(lines) + "\n"
+
+
+#: Frames take after the colour scheme of the element that holds them, and notebooks say theirs in an attribute.
+_FRAME_STYLE = """
+:is([data-jp-theme-light="false"], .vscode-dark, [theme="dark"]) .dspsep-frame { color-scheme: dark; }
+:is([data-jp-theme-light="true"], .vscode-light, [theme="light"]) .dspsep-frame { color-scheme: light; }
+"""
+
+
+def frame(page: str, title: str, height: int) -> Markup:
+    """Return a page as a frame for a notebook: its script runs, and can reach nothing outside of the frame."""
+    isolated = element(
+        "iframe",
+        srcdoc=page,
+        title=title,
+        sandbox="allow-scripts",
+        class_="dspsep-frame",
+        style=f"display: block; width: 100%; height: {height}px; border: 0;",
+    )
+    return Markup(element("style", Markup(_FRAME_STYLE)) + isolated)
 
 
 def _packaged(name: str) -> str:

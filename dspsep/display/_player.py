@@ -7,6 +7,7 @@ switching to a reference happen in the middle of the music. Names are text to it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -83,7 +84,7 @@ def player(strips: Sequence[Strip], *, duration: float, sample_rate: float, labe
         class_="dspsep-player",
         aria_label=label,
         data_rate=f"{sample_rate:.17g}",
-        data_samples=round(duration * sample_rate),
+        data_samples=math.ceil(duration * sample_rate - 1e-6),
     )
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dspsep._typing import Array, FloatArray
+from dspsep.errors import InputError
 
 __all__ = ["Sounds", "encode"]
 
@@ -135,6 +136,14 @@ def _mp3(frames: FloatArray, sample_rate: int, quality: float) -> bytes:
     """Return frames (n_samples, n_channels) as MP3 of variable bit rate."""
     import soundfile
 
+    if "MP3" not in soundfile.available_formats():  # libsndfile 1.1 brought it
+        raise InputError(
+            "audio",
+            f"at most {LOSSLESS_BYTES / 1e6:g} MB as FLAC, because the installed libsndfile "
+            f"({soundfile.__libsndfile_version__}) writes no MP3",
+            "more than that",
+            "Take a shorter part, or install a soundfile with libsndfile 1.1 or newer: pip install -U soundfile.",
+        )
     buffer = io.BytesIO()
     with soundfile.SoundFile(
         buffer,
