@@ -91,13 +91,26 @@ def score_table(scores: Mapping[str, Mapping[str, float]]) -> Markup:
 
 
 def table(label: str, head: Sequence[str], rows: Sequence[tuple[Sequence[str], Sequence[Markup]]]) -> Markup:
-    """Return a table: of each row the names at its beginning, and its cells."""
-    heads = element("tr", *(element("th", text, scope="col") for text in head))
-    body = [
-        element("tr", *(element("th", isolated(name), scope="row") for name in names), *cells)
-        for names, cells in rows
+    """Return a table: of each row the names at its beginning, and its cells.
+
+    With two names the first is written once for the rows that have it, which follow one another.
+    """
+    n_names = len(rows[0][0])
+    columns = [
+        element("th", text, scope="col", class_="name" if index < n_names else False)
+        for index, text in enumerate(head)
     ]
-    made = element("table", element("thead", heads), element("tbody", *body))
+    body = []
+    firsts = [names[0] for names, _ in rows]
+    for index, (names, cells) in enumerate(rows):
+        heads = [element("th", isolated(name), scope="row", class_="name") for name in names[1:]]
+        if n_names == 1 or index == 0 or names[0] != firsts[index - 1]:
+            n_rows = 1 if n_names == 1 else firsts.count(names[0])
+            span = {} if n_rows == 1 else {"rowspan": n_rows}
+            scope = "row" if n_names == 1 else "rowgroup"
+            heads.insert(0, element("th", isolated(names[0]), scope=scope, class_="name", **span))
+        body.append(element("tr", *heads, *cells, class_="first" if len(heads) == n_names else False))
+    made = element("table", element("thead", element("tr", *columns)), element("tbody", *body))
     # Focusable, so that a wide table can be scrolled from the keyboard.
     return element("div", made, class_="scroll", tabindex=0, role="region", aria_label=label)
 

@@ -59,7 +59,7 @@ def checked_sources(argument: str, sources: object) -> dict[str, Array]:
     return found
 
 
-def checked_mixture(mixture: object, sources: Sources) -> tuple[Array, float]:
+def checked_mixture(mixture: Any, sources: Sources) -> tuple[Array, float]:
     """Return the mixture as (n_channels, n_samples), or the sum of the sources, and its peak."""
     given = sources.mixture() if mixture is None else mixture
     whole, _, peak = _audio.finite_samples_of("mixture", given)

@@ -40,7 +40,7 @@ class Passage:
         whole = self.n_samples / self.rate
         unit = "min" if has_minutes(whole) else "s"
         start, stop = (time_label(seconds, whole) for seconds in self.seconds)
-        words = f"from {start} to {stop} of {time_label(whole, whole)} {unit}"
+        words = f"from {start} to {stop} {unit} of {time_label(whole, whole)} {unit}"
         length = (self.stop - self.start) / self.rate
         return f"{words}, the loudest {length:.4g} s" if self.why == "loudest" else words
 

@@ -21,9 +21,9 @@ def scores_section(separations: Sequence[Separation], *, excerpt: bool) -> Marku
     if not scored:
         return Markup()
     best = _best([scores for _, scores in scored]) if len(scored) > 1 else {}
-    rows = [row for method, scores in scored for row in _rows(method, scores, best)]
     track = scored[0][1].tracks[0]
-    named = ["Method", "Source"] if scored[0][0] else ["Source"]
+    rows = [_row(method, scores, source, best) for source in track.sources for method, scores in scored]
+    named = ["Source", "Method"] if scored[0][0] else ["Source"]
     head = [*named, *(f"{metric} (dB)" for metric in track.metrics)]
     if track.n_windows > 1:
         head.append("Windows")
@@ -32,23 +32,21 @@ def scores_section(separations: Sequence[Separation], *, excerpt: bool) -> Marku
     return section("Scores", table("Scores", head, rows), *notes)
 
 
-def _rows(
-    method: str, scores: Scores, best: Mapping[tuple[str, str], str]
-) -> list[tuple[list[str], list[Markup]]]:
+def _row(
+    method: str, scores: Scores, source: str, best: Mapping[tuple[str, str], str]
+) -> tuple[list[str], list[Markup]]:
     track = scores.tracks[0]
-    rows = []
-    for index, (source, estimate) in enumerate(zip(track.sources, track.estimates, strict=True)):
-        cells = []
-        for metric in track.metrics:
-            text = number(scores[source, metric])
-            is_best = text == best.get((source, metric))
-            cells.append(element("td", element("b", text) if is_best else text))
-        if track.n_windows > 1:
-            n_defined = int(np.count_nonzero(~np.isnan(track.values[index, 0])))
-            cells.append(element("td", f"{n_defined} of {track.n_windows}"))
-        name = source if source == estimate else f"{source} ← {estimate}"
-        rows.append(([method, name] if method else [name], cells))
-    return rows
+    index = track.sources.index(source)
+    cells = []
+    for metric in track.metrics:
+        text = number(scores[source, metric])
+        is_best = text == best.get((source, metric))
+        cells.append(element("td", element("b", text) if is_best else text))
+    if track.n_windows > 1:
+        n_defined = int(np.count_nonzero(~np.isnan(track.values[index, 0])))
+        cells.append(element("td", f"{n_defined} of {track.n_windows}"))
+    arrow = "" if source == track.estimates[index] else f" ← {track.estimates[index]}"
+    return [source, method + arrow] if method else [source + arrow], cells
 
 
 def _best(all_scores: Sequence[Scores]) -> dict[tuple[str, str], str]:
@@ -69,7 +67,7 @@ def _notes(tracks: Sequence[TrackScores], *, excerpt: bool, bold: bool) -> list[
     of = "the whole recording, not of the excerpt" if excerpt else "all of it"
     notes = [f"{described(track.protocol)}, {how}; in decibels, higher is better. Of {of}."]
     if any(one.estimates != one.sources for one in tracks):
-        notes.append("An arrow points from the source of a method to the reference that it is compared with.")
+        notes.append("Behind an arrow: the source that is compared with it, where its name differs.")
     if bold:
         notes.append("Bold: the best of the methods, at this precision.")
     if any(np.isnan(one.values).any() for one in tracks):
