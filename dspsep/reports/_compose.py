@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from dspsep._typing import Array
 from dspsep._version import __version__
@@ -15,11 +17,15 @@ from dspsep.reports._passage import Passage
 from dspsep.reports._scores import scores_section
 from dspsep.reports._separation import Separation
 
-__all__ = ["composed"]
+__all__ = ["composed", "mark_of"]
 
 #: Of a page, in bytes, as far as its sounds have to do with it; and what is left for the rest of it.
 MAX_BYTES = 4_000_000
 _REST = 200_000
+
+#: No text looks like that: quotes in it are escaped.
+_MARK = re.compile(r'<main data-report="([0-9a-f]*)">')
+_HEAD = 500_000
 
 
 def composed(
@@ -30,6 +36,7 @@ def composed(
     references: Mapping[str, Array],
     separations: Sequence[Separation],
     protocol: Protocol | None,
+    mark: str = "",
 ) -> str:
     """Return a page.
 
@@ -47,6 +54,8 @@ def composed(
         At least one.
     protocol : Protocol or None
         Of the scores.
+    mark : str
+        What `mark_of` finds in the file.
 
     Returns
     -------
@@ -77,8 +86,21 @@ def composed(
         made(separations, mixture),
         literature(separations, protocol),
         versions(),
+        data_report=mark,
     )
     return document(title, top, body)
+
+
+def mark_of(path: Path) -> str | None:
+    """Return what a page was marked with; None for a file that is no report."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open(encoding="utf-8") as file:
+            found = _MARK.search(file.read(_HEAD))
+    except (OSError, ValueError):
+        return None
+    return found[1] if found else None
 
 
 def _references(references: Mapping[str, Array], separations: Sequence[Separation]) -> Iterator[Heard]:

@@ -65,7 +65,13 @@ def check_passage(start: object, duration: object) -> None:
 
 
 def passage_of(
-    blocks: Iterable[Array], n_samples: int, rate: float, n_sounds: int, start: object, duration: object
+    blocks: Iterable[Array],
+    n_samples: int,
+    rate: float,
+    n_sounds: int,
+    start: object,
+    duration: object,
+    blocks_rate: float | None = None,
 ) -> Passage:
     """Return the part of a recording that a page shows.
 
@@ -81,6 +87,8 @@ def passage_of(
         How many sounds the page has.
     start, duration : float or None
         What was asked for, in seconds.
+    blocks_rate : float, optional
+        Of the blocks, where it differs.
 
     Returns
     -------
@@ -104,7 +112,7 @@ def passage_of(
         return Passage(start=first, stop=stop, n_samples=n_samples, rate=rate, why=why)
     if count == n_samples:
         return Passage(start=0, stop=n_samples, n_samples=n_samples, rate=rate, why="all")
-    first = min(round(loudest_second(blocks, rate, count / rate) * rate), n_samples - count)
+    first = min(round(loudest_second(blocks, blocks_rate or rate, count / rate) * rate), n_samples - count)
     return Passage(start=first, stop=first + count, n_samples=n_samples, rate=rate, why="loudest")
 
 
