@@ -91,7 +91,9 @@ def _all_mp3(signals: Sequence[FloatArray], rate: int, max_bytes: int) -> list[b
         encoded: list[bytes] = []
         for signal in signals:
             encoded.append(_mp3(signal, rate, quality))
-            if sum(map(len, encoded)) > max_bytes:
+            size, n_done = sum(map(len, encoded)), len(encoded)
+            # Two are enough to see that all of them will be far too large.
+            if size > max_bytes or (n_done > 1 and size * len(signals) > 1.15 * n_done * max_bytes):
                 break
         else:
             return encoded
