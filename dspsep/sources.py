@@ -229,8 +229,9 @@ class Sources(Mapping[str, Array]):
         Raises
         ------
         InputError
-            If a signal is not finite or not of the sources' shape, if a reference has no source, or if there is
-            nothing to play. If MP3 is needed and the installed libsndfile cannot write it, with what to do.
+            If a signal is not finite or not of the sources' shape, if a reference has no source, or if there
+            is nothing to play. If MP3 is needed and the installed libsndfile cannot write it: the message
+            says what to do.
 
         See Also
         --------
@@ -238,9 +239,9 @@ class Sources(Mapping[str, Array]):
 
         Notes
         -----
-        Levels are true: sounds are not normalised. If one would clip, all are made quieter by the same factor,
-        and the player says so. Sounds are 16-bit FLAC while they have at most 2.4 MB together, else MP3 at
-        about 200 kbit/s: a minute of the mixture and four sources adds about 10 MB to a notebook.
+        Levels are true: sounds are not normalised. If one would clip, all are made quieter by the same
+        factor, and the player says so. Sounds are 16-bit FLAC while they have at most 2.4 MB together, else
+        MP3 at about 200 kbit/s: a minute of the mixture and four sources adds about 10 MB to a notebook.
 
         What a notebook shows of sources as such, without `play`, is a player of their first seconds: 60 s
         divided among the mixture and the sources, which stay below 4 MB.

@@ -93,7 +93,7 @@ def document(title: str, *body: Markup, style: str = "page.css") -> str:
     return "\n".join(lines) + "\n"
 
 
-#: Frames take after the colour scheme of the element that holds them, and notebooks say theirs in an attribute.
+#: Frames take after the colour scheme of the element that holds them; notebooks say theirs in an attribute.
 _FRAME_STYLE = """
 :is([data-jp-theme-light="false"], .vscode-dark, [theme="dark"]) .dspsep-frame { color-scheme: dark; }
 :is([data-jp-theme-light="true"], .vscode-light, [theme="light"]) .dspsep-frame { color-scheme: light; }
@@ -101,7 +101,7 @@ _FRAME_STYLE = """
 
 
 def frame(page: str, title: str, height: int) -> Markup:
-    """Return a page as a frame for a notebook: its script runs, and can reach nothing outside of the frame."""
+    """Return a page as a frame for a notebook: its script runs, and can reach nothing outside of it."""
     isolated = element(
         "iframe",
         srcdoc=page,

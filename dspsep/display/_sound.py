@@ -144,7 +144,7 @@ def _mp3(frames: FloatArray, sample_rate: int, quality: float) -> bytes:
             f"at most {LOSSLESS_BYTES / 1e6:g} MB as FLAC, because the installed libsndfile "
             f"({soundfile.__libsndfile_version__}) writes no MP3",
             "more than that",
-            "Take a shorter part, or install a soundfile with libsndfile 1.1 or newer: pip install -U soundfile.",
+            "Take a shorter part, or a soundfile with libsndfile 1.1 or newer: pip install -U soundfile.",
         )
     buffer = io.BytesIO()
     with soundfile.SoundFile(

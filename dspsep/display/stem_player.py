@@ -17,6 +17,7 @@ from dspsep.display._html import document, element, frame, number
 from dspsep.display._player import Strip, player
 from dspsep.display._waveforms import Waveforms
 from dspsep.errors import InputError
+from dspsep.sources import Sources
 
 __all__ = ["StemPlayer", "play", "preview"]
 
@@ -28,7 +29,7 @@ PICTURES = ("spectrogram", "waveform")
 _PREVIEW_SECONDS = 60.0
 
 #: In pixels: the transport and the line of keys, and a strip with either picture. Tested in a browser.
-_BAR_HEIGHT, _STRIP_HEIGHT, _NOTE_HEIGHT = 152, {"spectrogram": 184, "waveform": 133}, 38
+_BAR_HEIGHT, _STRIP_HEIGHT, _NOTE_HEIGHT = 152, {"spectrogram": 184, "waveform": 131}, 38
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,8 +39,8 @@ class StemPlayer:
     Parameters
     ----------
     page : str
-        One HTML document with the sounds, the pictures and the player, which loads nothing. Written to a file it
-        is a page of its own.
+        One HTML document with the sounds, the pictures and the player, which loads nothing. Written to a
+        file it is a page of its own.
     title : str
         What is played.
     height : int
@@ -70,7 +71,7 @@ class StemPlayer:
 
 
 def play(
-    sources: Any,
+    sources: Sources,
     *,
     mixture: Any = None,
     references: Mapping[str, Any] | None = None,
@@ -80,12 +81,14 @@ def play(
 ) -> StemPlayer:
     """Return a player of `sources`; see `dspsep.Sources.play`."""
     _checks.choice("picture", picture, PICTURES)
+    rate = sources.sample_rate
     part = _part(sources, start, duration)
-    whole = _excerpt("mixture", sources.mixture() if mixture is None else mixture, sources, part)
     parts = {name: _excerpt(f"sources[{name!r}]", audio, sources, part) for name, audio in sources.items()}
+    # Of the parts only: the sum of all there is may be long.
+    total = Sources(parts, rate).mixture() if mixture is None else None
+    whole = _excerpt("mixture", mixture, sources, part) if total is None else total
     truths = _references(references, sources, part)
     signals = [whole, *parts.values(), *truths.values()]
-    rate = sources.sample_rate
     sounds = _sound.encode(signals, rate)
     pictures = Spectrograms(signals, rate) if picture == "spectrogram" else Waveforms(signals, rate)
     rows: list[tuple[str, Literal["mixture", "source", "reference"]]] = [("Mixture", "mixture")]
@@ -112,7 +115,7 @@ def play(
     return StemPlayer(document(title, body, style="frame.css"), title, height)
 
 
-def preview(sources: Any) -> str:
+def preview(sources: Sources) -> str:
     """Return what a notebook shows of `sources` that nobody asked to play; see `dspsep.Sources`."""
     try:
         duration = _PREVIEW_SECONDS / (1 + len(sources))
@@ -123,7 +126,7 @@ def preview(sources: Any) -> str:
         return element("pre", f"{sources!r}\n{error}")
 
 
-def _part(sources: Any, start: float, duration: float | None) -> slice:
+def _part(sources: Sources, start: float, duration: float | None) -> slice:
     """Return which samples are played."""
     rate, n_samples = sources.sample_rate, sources.n_samples
     first = round(_checks.number("start", start, minimum=0.0) * rate)
@@ -135,7 +138,7 @@ def _part(sources: Any, start: float, duration: float | None) -> slice:
     return slice(first, min(n_samples, first + max(1, round(length))))
 
 
-def _excerpt(name: str, audio: Any, sources: Any, part: slice) -> Array:
+def _excerpt(name: str, audio: Any, sources: Sources, part: slice) -> Array:
     """Return the part of one signal that is played, (n_channels, n_samples) on the host."""
     samples = _audio.samples_of(name, audio)
     if tuple(samples.shape) != sources.shape:
@@ -144,7 +147,7 @@ def _excerpt(name: str, audio: Any, sources: Any, part: slice) -> Array:
     return _backend.to_host(signal)
 
 
-def _references(references: Mapping[str, Any] | None, sources: Any, part: slice) -> dict[str, Array]:
+def _references(references: Mapping[str, Any] | None, sources: Sources, part: slice) -> dict[str, Array]:
     """Return the true sources, by the names of the estimates."""
     if references is None:
         return {}
@@ -166,11 +169,11 @@ def _references(references: Mapping[str, Any] | None, sources: Any, part: slice)
 
 def _level(signal: Array, mixture: Array) -> str:
     """Return how loud a signal is beside the mixture, in words."""
-    root_mean_squares = []
     peak = float(max(np.abs(signal).max(), np.abs(mixture).max())) or 1.0
-    for values in (signal, mixture):  # scaled first: squares of what is very large or small leave the range
-        root_mean_squares.append(math.sqrt(float(np.mean(np.square(values / peak, dtype=np.float64)))))
-    own, whole = root_mean_squares
+    # Scaled first: squares of what is very large or small leave the range of numbers.
+    own, whole = (
+        math.sqrt(float(np.mean(np.square(values / peak, dtype=np.float64)))) for values in (signal, mixture)
+    )
     if not own:
         return "silent"
     if not whole:
@@ -179,7 +182,7 @@ def _level(signal: Array, mixture: Array) -> str:
     return f"{'+' if decibels[0] not in '−0' else ''}{decibels} dB re mixture"
 
 
-def _notes(sources: Any, part: slice, sounds: _sound.Sounds) -> str:
+def _notes(sources: Sources, part: slice, sounds: _sound.Sounds) -> str:
     """Return what a listener should know: which part this is, and what was done to all sounds alike."""
     rate, sentences = sources.sample_rate, []
     if part.stop - part.start < sources.n_samples:
