@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -55,7 +55,7 @@ def _about(one: Separation, mixture: Array) -> list[Markup]:
     return lines
 
 
-def literature(separations: Iterable[Separation], protocol: Protocol | None) -> Markup:
+def literature(separations: Sequence[Separation], protocol: Protocol | None) -> Markup:
     """Return the section on what to cite; nothing if nothing is known of the methods."""
     subjects: list[Any] = []
     for one in separations:
@@ -68,6 +68,11 @@ def literature(separations: Iterable[Separation], protocol: Protocol | None) -> 
         words, entries = describe(*subjects), cite(*subjects)
     except DspsepError:  # docstrings, where references are, have been removed
         return Markup()
+    versions = {one.version for one in separations}
+    if len(versions) == 1:  # which need not be the one that is installed
+        (version,) = versions
+        words = words.replace(f"dspsep {__version__}.", f"dspsep {version}.", 1)
+        entries = entries.replace(f"Version {__version__}", f"Version {version}", 1)
     return section(
         "To cite",
         element("p", "For a methods section; edit it:"),

@@ -115,6 +115,8 @@ def check_path(path: Any) -> Path:
         raise InputError("path", "the path of a file", type(path).__name__) from None
     requirement = "a file that can be written to"
     try:
+        if "\0" in str(file):
+            raise InputError("path", requirement, f"{str(file)!r}, which no system has")
         if not file.name or file.is_dir():
             raise InputError("path", "the name of a file", f"the folder {str(file)!r}")
         folder = file.absolute().parent
