@@ -145,7 +145,7 @@ class Reports:
         if len(tasks) == 1:
             print(f"Look and listen: {_console.printable(str(self.path(tasks[0]).resolve()))}")
         elif tasks:
-            print(f"Look and listen: {self.path(tasks[0]).name} is beside the stems of each")
+            print("Look and listen: the report of each is beside its stems")
 
     def _check(self, task: Task, n_tasks: int) -> None:
         from dspsep.reports._compose import mark_of
