@@ -32,6 +32,7 @@ PAGES = (
     "docs/batches.md",
     "docs/datasets.md",
     "docs/benchmarking.md",
+    "docs/reports.md",
     "docs/papers.md",
     "docs/metrics.md",
     "docs/oracles.md",

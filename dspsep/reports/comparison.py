@@ -43,11 +43,13 @@ def write_comparison(
         What each method made of the mixture, by the name of the method, in the order of the page.
     mixture : array of the shape of a source, optional
         What was separated. By default the sum of the first method's sources.
-    references, protocol, permutation : optional
+    references, protocol : optional
         As of `write_report`, for all methods.
     mapping : mapping, optional
         As of `evaluate`, for all methods; or such a mapping for each method that needs one, as in
         ``{"REPET": {"vocals": "foreground"}}``.
+    permutation : bool, default=False
+        As of `evaluate`, for all methods.
     title, intro, start, duration : optional
         As of `write_report`. With more than five sounds the page shows less than 30 s.
     warnings : mapping of str to iterable, optional

@@ -126,8 +126,7 @@ def test_without_scripts_all_is_there(browser, pages, written):
     browser.assert_clean()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 1280)])
 @pytest.mark.parametrize("written", ["report", "comparison"])
 def test_it_fits_and_can_be_read(browser, pages, tmp_path, written, scheme, width):
     browser.open(pages[written], width=width, scheme=scheme)
