@@ -8,7 +8,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]  # the checkout is documented, not what is installed
 
-import _reference  # noqa: E402 - after the path
+import _demo  # noqa: E402 - after the path
+import _reference  # noqa: E402
 from sphinx_gallery.sorting import ExplicitOrder  # noqa: E402
 
 import dspsep  # noqa: E402
@@ -79,3 +80,4 @@ html_theme_options = {
 }
 
 _reference.write(HERE / "api")
+_demo.write(HERE / "api")

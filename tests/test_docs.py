@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     "README.md",
     "docs/start.md",
+    "docs/player.md",
     "docs/pipelines.md",
     "docs/streaming.md",
     "docs/batches.md",
@@ -45,6 +46,7 @@ PAGES = (
 WITHOUT_COMMANDS = (
     "CONTRIBUTING.md",
     "docs/datasets.md",
+    "docs/player.md",
     "docs/methods/score_informed_nmf.md",
     "docs/refinement.md",
     "docs/refinement_phase.md",

@@ -21,6 +21,9 @@ _POLICY = (
     "base-uri 'none'; form-action 'none'"
 )
 
+#: One script together, each file on what the one before it has.
+_SCRIPTS = ("player_mixer.js", "player_view.js", "player.js")
+
 #: How a player begins. No text contains it: quotes in text are escaped.
 _PLAYER = '<section class="dspsep-player"'
 
@@ -69,7 +72,7 @@ def document(title: str, *body: Markup, style: str = "page.css") -> str:
     """
     has_player = any(_PLAYER in part for part in body)
     styles = [_packaged(style)] + [_packaged("player.css")] * has_player
-    script = _packaged("player.js") if has_player else ""
+    script = "".join(map(_packaged, _SCRIPTS)) if has_player else ""
     head = [
         element("meta", charset="utf-8"),
         element("meta", http_equiv="Content-Security-Policy", content=_policy(script)),

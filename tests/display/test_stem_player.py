@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from dspsep import InputError, Sources
-from dspsep.display import StemPlayer, _sound
+from dspsep.display import StemPlayer, _html, _sound
 from dspsep.display._html import document, element
 from dspsep.display._player import Strip, player
 from tests.display.test_page import Parsed, decoded, noise
@@ -163,7 +163,7 @@ def test_exactly_the_players_script_may_run():
     assert "script" not in document("T", element("p", '<section class="dspsep-player">'))
 
 
-@pytest.mark.parametrize("name", ["player.js", "player.css", "frame.css"])
+@pytest.mark.parametrize("name", [*_html._SCRIPTS, "player.css", "frame.css"])
 def test_what_is_inlined_can_be(name):
     text = resources.files("dspsep.display").joinpath(name).read_text(encoding="utf-8")
     assert text.isascii()  # the same bytes, and so the same hash, in a page of any encoding
