@@ -26,6 +26,7 @@ HEADINGS = {
     "dspsep.data.": "Audio files",
     "dspsep.batch.": "Folders of tracks",
     "dspsep.bench.": "Benchmarks and papers",
+    "dspsep.reports.": "Reports",
     "dspsep.citations": "Benchmarks and papers",
     "dspsep.descriptions": "Benchmarks and papers",
     "dspsep.streaming": "Streams",

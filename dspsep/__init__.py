@@ -41,6 +41,8 @@ if TYPE_CHECKING:  # what `__getattr__` finds at run time, spelled out for type 
     from dspsep.refine.misi import MISI, misi
     from dspsep.refine.regroup import Regroup
     from dspsep.refine.wiener import Wiener
+    from dspsep.reports.comparison import write_comparison
+    from dspsep.reports.report import write_report
     from dspsep.separator import Refiner, Separator, SpectralSeparator, from_json
     from dspsep.separators.baseline.high_low_pass import HighLowPass, HighLowPassModel
     from dspsep.separators.baseline.mixture import MixtureAsEstimate
@@ -245,6 +247,8 @@ __all__ = [
     "warmup",
     "whiten",
     "wiener_em",
+    "write_comparison",
+    "write_report",
 ]
 
 

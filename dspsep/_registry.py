@@ -384,6 +384,8 @@ PUBLIC: dict[str, str] = {
     "WarmupReport": "dspsep._warmup:WarmupReport",
     "whiten": "dspsep.separators.ica._whitening:whiten",
     "wiener_em": "dspsep.refine.filters:wiener_em",
+    "write_comparison": "dspsep.reports.comparison:write_comparison",
+    "write_report": "dspsep.reports.report:write_report",
 }
 
 #: Modules that are public names themselves.

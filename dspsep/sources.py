@@ -272,6 +272,45 @@ class Sources(Mapping[str, Array]):
         html: str = display.preview(self)
         return html
 
+    def report(self, path: str | Path, **settings: Any) -> Path:
+        """Write one HTML file to listen to, look at, read, and pass on.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file. One of that name is replaced when the new one is complete.
+        **settings
+            As of `write_report`: `mixture`, `references`, `protocol`, `mapping`, `permutation`, `title`,
+            `intro`, `start`, `duration` and `warnings`.
+
+        Returns
+        -------
+        Path
+            `path`.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written, or anything does not fit these sources: before any work.
+
+        See Also
+        --------
+        write_report : What is on the page, its size, and the memory it takes.
+
+        Examples
+        --------
+        >>> import dspsep, tempfile
+        >>> from pathlib import Path
+        >>> scene = dspsep.data.scenes.song(duration=2.0)
+        >>> sources = dspsep.HPSS().separate(scene.mixture, scene.sample_rate)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     sources.report(Path(folder, "page.html"), title="A song").stat().st_size < 4e6
+        True
+        """
+        reports: Any = importlib.import_module("dspsep.reports.report")
+        written: Path = reports.write_report(path, self, **settings)
+        return written
+
     # Mappings compare their values, and arrays do not compare to one truth: a result equals itself alone.
     __eq__ = object.__eq__
     __hash__ = object.__hash__

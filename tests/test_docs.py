@@ -33,6 +33,7 @@ PAGES = (
     "docs/batches.md",
     "docs/datasets.md",
     "docs/benchmarking.md",
+    "docs/reports.md",
     "docs/papers.md",
     "docs/plots.md",
     "docs/metrics.md",

@@ -17,12 +17,12 @@ from typing import NoReturn
 
 from dspsep._interrupts import Ended, orderly_end
 from dspsep._version import __version__
-from dspsep.cli import _bench, _cite, _console, _demo, _evaluate, _info, _list, _separate, _warmup
+from dspsep.cli import _bench, _cite, _compare, _console, _demo, _evaluate, _info, _list, _separate, _warmup
 from dspsep.errors import DspsepError
 
 __all__ = ["main"]
 
-_COMMANDS = (_separate, _evaluate, _bench, _list, _info, _cite, _demo, _warmup)
+_COMMANDS = (_separate, _compare, _evaluate, _bench, _list, _info, _cite, _demo, _warmup)
 
 _DESCRIPTION = (
     "Take audio apart into sources that sum to it. `dspsep song.mp3` is `dspsep separate song.mp3`."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ from dspsep.batch._manifest import Manifest
 from dspsep.batch._track import Job, Outcome, Task, path_from
 from dspsep.cli import _console
 from dspsep.cli._inputs import Track, tracks
+from dspsep.cli._reports import Reports, add_options, reports_of
 from dspsep.cli._settings import chosen, two_stems
 from dspsep.data import _isolated
 from dspsep.data._layout import DEFAULT_TEMPLATE, checked_template
@@ -82,6 +84,7 @@ def add_to(commands: Any) -> None:
         "--isolate", action="store_true",
         help="decode in a process that may use little and write nothing: for files of unknown origin",
     )  # fmt: skip
+    add_options(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
     parser.add_argument("--json", action="store_true", help="one JSON line per file instead of a table")
     parser.set_defaults(run=run)
@@ -105,9 +108,10 @@ def run(options: argparse.Namespace) -> int:
         template=template, offset=options.offset, duration=options.duration, isolate=options.isolate,
         device=options.device,
     )  # fmt: skip
+    reports = reports_of(options, job)
     what = hashlib.sha256(f"{job.settings_sha256} {template}".encode()).hexdigest()
     with FolderLock(job.folder, what) as lock:
-        batch = _Batch(job, options)
+        batch = _Batch(job, options, reports)
         batch.run(lock)
     if not options.quiet and not options.json:
         batch.summarise()
@@ -136,6 +140,7 @@ class _Batch:
 
     job: Job
     options: argparse.Namespace
+    reports: Reports | None
     tracks: list[Track] = field(init=False, default_factory=list)
     outcomes: dict[str, Outcome] = field(init=False, default_factory=dict)
 
@@ -157,9 +162,10 @@ class _Batch:
         try:
             with bar, closing(results):
                 for task, outcome in results:
+                    shown = self._reported(task, outcome)
                     bar.done(task.track)
                     bar.clear()
-                    self._tell(task, outcome)
+                    self._tell(task, shown)
         except KeyboardInterrupt:
             if not self.options.quiet:
                 n_done = sum(outcome.error is None for outcome in self.outcomes.values())
@@ -190,15 +196,26 @@ class _Batch:
         why_not = {track.file: track.problem for track in self.tracks if track.problem}
         possible = [task for task in tasks if task.file not in why_not]
         why_not |= problems(self.job, possible, self._manifest)
+        if self.reports is not None:
+            left = [task for task in possible if task.file not in why_not]
+            why_not |= self.reports.problems(left, len(self.tracks))
         for task in tasks:
             if task.file in why_not:
                 self._tell(task, Outcome(error=why_not[task.file]))
         return [task for task in tasks if task.file not in why_not]
 
+    def _reported(self, task: Task, outcome: Outcome) -> Outcome:
+        """Write the report of a track, if there are to be reports; return what became of both."""
+        if self.reports is None or outcome.entry is None or outcome.error is not None:
+            return outcome
+        problem = self.reports.write(task, outcome, len(self.tracks))
+        return outcome if problem is None else dataclasses.replace(outcome, error=problem)
+
     def _tell(self, task: Task, outcome: Outcome) -> None:
         self.outcomes[task.file] = outcome
         if self.options.json:
-            print(_as_json(task, outcome, self.job), flush=True)
+            report = None if self.reports is None else str(self.reports.path(task))
+            print(_as_json(task, outcome, self.job, report), flush=True)
             return
         if not self.options.quiet:
             for notice in outcome.notices:
@@ -220,6 +237,9 @@ class _Batch:
             rows.append((track.file, f"{outcome.entry.seconds:.1f} s", names, folder or "", state))
         if self.n_failed < len(self.tracks):
             print(_console.table(rows))
+        if self.reports is not None:
+            done = [track for track in self.tracks if self.outcomes[track.file].error is None]
+            self.reports.summarise([self._task(track) for track in done])
         states = [row[-1] for row in rows]
         if "replaced" in states:
             n_replaced = states.count("replaced")
@@ -239,7 +259,7 @@ def _folder_of(outcome: Outcome, job: Job) -> str | None:
     return os.path.commonpath(places)
 
 
-def _as_json(task: Task, outcome: Outcome, job: Job) -> str:
+def _as_json(task: Task, outcome: Outcome, job: Job, report: str | None) -> str:
     entry = outcome.entry
     return json.dumps(
         {
@@ -247,6 +267,7 @@ def _as_json(task: Task, outcome: Outcome, job: Job) -> str:
             "folder": _folder_of(outcome, job),
             "sources": [] if entry is None else list(entry.files),
             "files": {} if entry is None else {name: str(job.folder / f) for name, f in entry.files.items()},
+            "report": report if outcome.error is None else None,
             "seconds": 0.0 if entry is None else round(entry.seconds, 3),
             "kept": outcome.kept,
             "replaced": outcome.replaced,

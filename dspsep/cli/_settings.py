@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dspsep import _registry
-from dspsep.cli._expression import read
+from dspsep._expression import read
 from dspsep.data._names import safe_file_name
 from dspsep.errors import InputError
 from dspsep.refine.regroup import Regroup
@@ -21,6 +21,7 @@ __all__ = [
     "fields_of",
     "given_settings",
     "inner_separators",
+    "mapping_of",
     "separator_from",
     "two_stems",
     "value_of",
@@ -109,6 +110,19 @@ def given_settings(parameters: Iterable[str]) -> dict[str, str]:
             raise InputError("--param", "NAME=VALUE", repr(parameter), "For example --param margin=2.")
         given[name.strip().replace("-", "_")] = text
     return given
+
+
+def mapping_of(pairs: Iterable[str]) -> dict[str, str | list[str]]:
+    """Return the sources of references, of ``--map REFERENCE=SOURCE``; a plus sign adds."""
+    mapping: dict[str, str | list[str]] = {}
+    for pair in pairs:
+        reference, equals, sources = pair.partition("=")
+        if not (reference and equals and all(sources.split("+"))):
+            raise InputError("--map", "REFERENCE=SOURCE", repr(pair), "For example --map vocals=foreground.")
+        if reference in mapping:
+            raise InputError("--map", "one source for each reference", f"another for {reference!r}")
+        mapping[reference] = sources.split("+") if "+" in sources else sources
+    return mapping
 
 
 def _settings(kind: Any, given: Mapping[str, str]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ MANIFEST = "manifest.jsonl"
 _FIELDS = ("track", "trackext", "source", "ext")
 _ALIASES = {"stem": "source"}  # as Demucs spells it
 _RECORD = "provenance"
+_REPORT = "report"
 
 #: What a name is tried with, to see whether what stands between the fields is a lawful name, too.
 _SAMPLE = {"track": "track", "trackext": "wav", "source": "source", "ext": "flac"}
@@ -118,6 +119,11 @@ class Layout:
     def record(self) -> Path:
         """The file that tells how the sources came about."""
         return self._path(_RECORD, "json")
+
+    @property
+    def report(self) -> Path:
+        """The page that shows the sources."""
+        return self._path(_REPORT, "html")
 
     def files(self, names: Iterable[str], extension: str) -> dict[str, Path]:
         """Return the file of each source, each with a name of its own."""

@@ -7,6 +7,7 @@ import hashlib
 import html
 import math
 import os
+import re
 import secrets
 from importlib import resources
 from pathlib import Path
@@ -26,8 +27,11 @@ _SCRIPTS = ("player_mixer.js", "player_view.js", "player.js")
 #: How a player begins. No text contains it: quotes in text are escaped.
 _PLAYER = '<section class="dspsep-player"'
 
-#: Characters that reorder the text around them, and so can make a name look like another.
-_REORDERING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
+#: Control characters, halves of characters (which have no UTF-8: the page could not be written), and what
+#: reorders the text around it, and so can make a name look like another.
+_HARMFUL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 class Markup(str):
@@ -36,16 +40,9 @@ class Markup(str):
     __slots__ = ()
 
 
-def _is_harmful(code: int) -> bool:
-    control = (code < 0x20 and code not in (0x09, 0x0A)) or 0x7F <= code < 0xA0
-    surrogate = 0xD800 <= code < 0xE000  # has no UTF-8: the page could not be written
-    return control or surrogate or code in _REORDERING
-
-
 def _escape(text: str) -> str:
     """Return `text` so that HTML shows it as it is, in elements and in quoted attributes."""
-    visible = "".join("\ufffd" if _is_harmful(ord(character)) else character for character in text)
-    return html.escape(visible, quote=True)
+    return html.escape(_HARMFUL.sub("\ufffd", text), quote=True)
 
 
 def element(tag: str, *children: str, **attributes: str | float | bool) -> Markup:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,9 @@ LOSSLESS_BYTES = 2_400_000
 
 #: The rates in hertz that browsers play, of those that FLAC can hold.
 _FLAC_RATES = (8_000, 192_000)
+
+#: Of variable bit rates, the best first. White noise in stereo has 183, 144, 121 and 96 kbit/s.
+_MP3_QUALITIES = (0.2, 0.4, 0.5, 0.65)
 
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
@@ -58,32 +62,54 @@ class Sounds:
     first_channel_only: bool
 
 
-def encode(signals: Sequence[Array], sample_rate: float) -> Sounds:
-    """Return `signals`, each (n_channels, n_samples) and alike in shape, as sounds for a page."""
+def encode(signals: Sequence[Array], sample_rate: float, max_bytes: int = sys.maxsize) -> Sounds:
+    """Return `signals`, each (n_channels, n_samples) and alike in shape, as sounds for a page.
+
+    With `max_bytes` they are coded less well, as far as that is bearable, until together they have no more.
+    """
     peak = max(float(np.abs(signal).max()) for signal in signals)
     gain = 1.0 if peak <= 1.0 else 1.0 / peak
     n_channels = signals[0].shape[0]
     # More channels are microphones: browsers would mix them down as if they were loudspeakers.
     heard = [signal[:1] if n_channels > 2 else signal for signal in signals]
-    encoded = _all_flac(heard, sample_rate, gain)
+    encoded = _all_flac(heard, sample_rate, gain, min(LOSSLESS_BYTES, max_bytes))
     lossless = encoded is not None
     rate = sample_rate
     if encoded is None:
         rate = next((rate for rate in _MP3_RATES if rate >= sample_rate), _MP3_RATES[-1])
-        encoded = [_mp3(_resampled(signal.T * gain, sample_rate, rate), rate) for signal in heard]
+        frames = [_resampled(signal.T * gain, sample_rate, rate) for signal in heard]
+        encoded = _all_mp3(frames, rate, max_bytes)
     kind = "audio/flac" if lossless else "audio/mpeg"
     uris = tuple(f"data:{kind};base64,{base64.b64encode(content).decode()}" for content in encoded)
     return Sounds(uris, gain, lossless, rate, n_channels > 2)
 
 
-def _all_flac(signals: Sequence[Array], sample_rate: float, gain: float) -> list[bytes] | None:
+def _all_mp3(signals: Sequence[FloatArray], rate: int, max_bytes: int) -> list[bytes]:
+    """Return all signals as MP3, in the best quality in which they fit, or else in the least."""
+    *better, least = _MP3_QUALITIES
+    for quality in better:
+        encoded: list[bytes] = []
+        for signal in signals:
+            encoded.append(_mp3(signal, rate, quality))
+            size, n_done = sum(map(len, encoded)), len(encoded)
+            # Two are enough to see that all of them will be far too large.
+            if size > max_bytes or (n_done > 1 and size * len(signals) > 1.15 * n_done * max_bytes):
+                break
+        else:
+            return encoded
+    return [_mp3(signal, rate, least) for signal in signals]
+
+
+def _all_flac(
+    signals: Sequence[Array], sample_rate: float, gain: float, max_bytes: int
+) -> list[bytes] | None:
     """Return all signals as FLAC, or None if that cannot be or is too large."""
     lowest, highest = _FLAC_RATES
     if not (lowest <= sample_rate <= highest and float(sample_rate).is_integer()):
         return None
     encoded: list[bytes] = []
     for signal in signals:
-        left = LOSSLESS_BYTES - sum(map(len, encoded))
+        left = max_bytes - sum(map(len, encoded))
         content = _flac(signal, int(sample_rate), gain, left)
         if content is None:
             return None
@@ -108,8 +134,8 @@ def _flac(signal: Array, sample_rate: int, gain: float, limit: int) -> bytes | N
     return buffer.getvalue()
 
 
-def _mp3(frames: FloatArray, sample_rate: int) -> bytes:
-    """Return frames (n_samples, n_channels) as MP3 of variable bit rate, about 200 kbit/s in stereo."""
+def _mp3(frames: FloatArray, sample_rate: int, quality: float) -> bytes:
+    """Return frames (n_samples, n_channels) as MP3 of variable bit rate."""
     import soundfile
 
     if "MP3" not in soundfile.available_formats():  # libsndfile 1.1 brought it
@@ -129,7 +155,7 @@ def _mp3(frames: FloatArray, sample_rate: int) -> bytes:
         subtype="MPEG_LAYER_III",
         format="MP3",
         bitrate_mode="VARIABLE",
-        compression_level=0.2,
+        compression_level=quality,
     ) as file:
         for start in range(0, len(frames), _BLOCK_FRAMES):
             file.write(np.ascontiguousarray(frames[start : start + _BLOCK_FRAMES], np.float32))

@@ -1,13 +1,13 @@
 """One HTML file that holds a separation: its sound, its pictures, its numbers, and how to make it again.
 
-The file needs nothing beside it: no network, no scripts, no fonts. What comes from outside (names, titles,
-settings) is text and stays text: it is escaped wherever it goes, and should that ever fail, the page's own
-policy forbids the browser to run or to fetch anything.
+The file needs nothing beside it: no network, no fonts, and no script but that of the player, without which
+it works, too. What comes from outside (names, titles, settings) is text and stays text: it is escaped
+wherever it goes, and should that ever fail, the page's own policy forbids the browser to run or to fetch
+anything else.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,10 @@ import numpy.typing as npt
 from dspsep import _audio, _backend, _checks
 from dspsep._typing import Array
 from dspsep._version import __version__
-from dspsep.display import _sound
-from dspsep.display._figures import Spectrograms
-from dspsep.display._html import Markup, document, element, number, signed, write
-from dspsep.display._sound import Sounds
-from dspsep.display.spectrogram import has_minutes, time_label
+from dspsep.display._html import Markup, document, element, write
+from dspsep.display._levels import about_sum
+from dspsep.display._listening import Heard, listen
+from dspsep.display._parts import code, code_of, facts, header, score_table, section
 from dspsep.errors import InputError
 
 __all__ = ["write_page"]
@@ -82,6 +81,7 @@ def write_page(
 
     See Also
     --------
+    Sources.report : The same with metrics, versions and citations, and of long audio an excerpt.
     plot_spectrogram : One of the pictures, to put into a figure of your own.
 
     Notes
@@ -116,25 +116,24 @@ def write_page(
     """
     rate = _checks.sample_rate(sample_rate)
     whole, parts = _checked(mixture, sources, rate)
-    table = _score_table(scores or {})
+    scored = score_table(scores or {})
     provenance = getattr(sources, "provenance", None)
     settings = settings or str(getattr(provenance, "settings", ""))
     version = version or str(getattr(provenance, "version", __version__))
-    signals = [whole, *parts.values()]
-    sounds = _sound.encode(signals, rate)
-    pictures = Spectrograms(signals, rate)
-    cards = [_card("Mixture", whole, None, sounds.uris[0], pictures.figure(0, "the mixture"))]
-    for index, (name, signal) in enumerate(parts.items(), start=1):
-        cards.append(_card(name, signal, whole, sounds.uris[index], pictures.figure(index, name)))
-    listen = _section("Listen", element("p", _about_sounds(sounds)), pictures.scale(), *cards)
-    facts = _facts(whole, len(parts), rate, version)
+    n_sources = f"{len(parts)} source{'' if len(parts) == 1 else 's'}"
+    top = header(
+        title,
+        intro or _default_intro(len(parts)),
+        facts(whole.shape[1], whole.shape[0], rate, [n_sources], version),
+    )
+    heard = [Heard("Mixture", whole, "mixture"), *(Heard(name, part) for name, part in parts.items())]
     body = element(
         "main",
-        listen,
-        table,
-        _section("About this separation", *_recipe(settings, version, reproduce or "", whole, parts)),
+        listen(title, heard, rate),
+        scored,
+        section("About this separation", *_recipe(settings, version, reproduce or "", whole, parts)),
     )
-    write(Path(path), document(title, _header(title, intro or _default_intro(len(parts)), facts), body))
+    write(Path(path), document(title, top, body))
     return Path(path)
 
 
@@ -158,15 +157,6 @@ def _checked(mixture: Any, sources: Any, rate: float) -> tuple[Array, dict[str, 
     return _backend.to_host(whole), parts
 
 
-def _header(title: str, intro: str, facts: str) -> Markup:
-    return element(
-        "header",
-        element("p", facts, class_="facts"),
-        element("h1", _isolated(title)),
-        element("p", intro, class_="intro"),
-    )
-
-
 def _default_intro(n_sources: int) -> str:
     sources = "the one source" if n_sources == 1 else f"the {n_sources} sources"
     return (
@@ -175,149 +165,16 @@ def _default_intro(n_sources: int) -> str:
     )
 
 
-def _facts(mixture: Array, n_sources: int, rate: float, version: str) -> str:
-    n_channels, n_samples = mixture.shape
-    duration = n_samples / rate
-    return " · ".join([
-        f"{time_label(duration, duration)} {'min' if has_minutes(duration) else 's'}",
-        f"{rate / 1000:.5g} kHz",
-        {1: "mono", 2: "stereo"}.get(n_channels, f"{n_channels} channels"),
-        f"{n_sources} source{'' if n_sources == 1 else 's'}",
-        f"dspsep {version}",
-    ])  # fmt: skip
-
-
-def _about_sounds(sounds: Sounds) -> str:
-    """Return what was done to all sounds alike, so that nobody mistakes it for the separation."""
-    if sounds.gain == 1:
-        sentences = [
-            "Levels are true: nothing was normalised, so a quiet source sounds quiet and looks dark."
-        ]
-    else:
-        sentences = [
-            f"Every sound here is {number(-20 * math.log10(sounds.gain))} dB quieter than the original, all "
-            "by the same factor, because one of them would clip. Nothing else was done to the levels."
-        ]
-    if sounds.lossless:
-        sentences.append("Sound is lossless (FLAC, 16 bits).")
-    else:
-        sentences.append(
-            f"Sound is MP3 at {sounds.sample_rate / 1000:g} kHz, to keep the file small: good to judge by "
-            "ear, not to measure."
-        )
-    if sounds.first_channel_only:
-        sentences.append("Of the channels, the first is heard; pictures average the energy of all.")
-    return " ".join(sentences)
-
-
-def _card(name: str, signal: Array, mixture: Array | None, uri: str, figure: Markup) -> Markup:
-    """Return one sound: its name, its levels, a player and its picture."""
-    about = element(
-        "div",
-        element("h3", _isolated(name)),
-        *(element("p", line) for line in _levels(signal, mixture)),
-        class_="about",
-    )
-    player = element("audio", controls=True, preload="metadata", aria_label=f"Sound of {name}", src=uri)
-    sound = element("div", figure, player)
-    return element("article", about, sound, class_="card" if mixture is not None else "card mixture")
-
-
-def _levels(signal: Array, mixture: Array | None) -> list[str]:
-    """Return the levels of a sound in words, relative to the mixture too if it is not the mixture itself."""
-    rms = _rms(signal)
-    if not rms:
-        return ["Silent"]
-    peak = float(np.abs(signal).max())
-    levels = [f"Peak {_decibels(peak)} dBFS", f"RMS {_decibels(rms)} dBFS"]
-    whole = _rms(mixture) if mixture is not None else 0.0
-    if whole:
-        distance = _decibels(max(rms, whole) / min(rms, whole))
-        direction = "above" if rms > whole else "below"
-        levels.append(
-            "As loud as the mixture" if distance == "0.0" else f"{distance} dB {direction} the mixture"
-        )
-    return levels
-
-
-def _score_table(scores: Mapping[str, Mapping[str, float]]) -> Markup:
-    """Return the table of scores, a row per source; nothing without scores."""
-    if not scores:
-        return Markup()
-    for name, row in scores.items():
-        if not isinstance(row, Mapping):
-            remedy = "With one kind of number: {name: {'SI-SDR (dB)': value}}."
-            raise InputError(f"scores[{name!r}]", "a mapping of names to numbers", repr(row)[:60], remedy)
-    columns = list(dict.fromkeys(key for row in scores.values() for key in row))
-    cells = {
-        name: [_cell(name, key, row.get(key, math.nan)) for key in columns] for name, row in scores.items()
-    }
-    head = element("tr", *(element("th", text, scope="col") for text in ["Source", *map(str, columns)]))
-    body = [
-        element("tr", element("th", _isolated(name), scope="row"), *(element("td", cell) for cell in row))
-        for name, row in cells.items()
-    ]
-    table = element("table", element("thead", head), element("tbody", *body))
-    # Focusable, so that a wide table can be scrolled from the keyboard.
-    content = [element("div", table, class_="scroll", tabindex=0, role="region", aria_label="Scores")]
-    if any("–" in row for row in cells.values()):
-        content.append(element("p", "–: not defined, for example for want of a reference.", class_="note"))
-    return _section("Scores", *content)
-
-
-def _cell(name: str, key: str, value: Any) -> str:
-    try:
-        score = float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"scores[{name!r}][{key!r}]", "a number", repr(value)[:60]) from None
-    return signed(score) if "improvement" in str(key).lower() else number(score)
-
-
 def _recipe(
     settings: str, version: str, reproduce: str, mixture: Array, parts: Mapping[str, Array]
 ) -> list[Markup]:
     """Return how the sources were made, and whether they are all of the mixture."""
-    recipe = [element("p", f"Separated by dspsep {version}. {_about_sum(mixture, parts)}")]
+    recipe = [element("p", f"Separated by dspsep {version}. {about_sum(mixture, parts.values())}")]
     if settings and reproduce:
-        recipe += [element("p", "The settings:"), element("pre", element("code", settings))]
+        recipe += [element("p", "The settings:"), code(settings)]
     elif settings:
-        reproduce = f"from dspsep import *\n\nsources = {settings}.separate(mixture, sample_rate)"
+        reproduce = code_of(settings)
     if reproduce:
         recipe.append(element("p", "The same again, from the same mixture and with the same version:"))
-        recipe.append(element("pre", element("code", reproduce)))
+        recipe.append(code(reproduce))
     return recipe
-
-
-def _about_sum(mixture: Array, parts: Mapping[str, Array]) -> str:
-    """Return how near the sources come to the mixture together: measured, not promised."""
-    rest = mixture.astype(np.float64)
-    for signal in parts.values():
-        rest -= signal
-    error, peak = float(np.abs(rest).max()), float(np.abs(mixture).max())
-    if not error:
-        return "The sources add up to the mixture exactly."
-    if not peak:
-        return "The mixture is silent; the sources do not add up to silence."
-    distance = f"the largest difference is {_decibels(error / peak)} dB relative to the mixture's peak."
-    if error <= 1e-4 * peak:
-        return f"The sources add up to the mixture: {distance}"
-    return f"The sources do not add up to the mixture: {distance}"
-
-
-def _section(heading: str, *content: Markup) -> Markup:
-    return element("section", element("h2", heading), *content)
-
-
-def _isolated(name: str) -> Markup:
-    # A name may run from right to left: what stands beside it must not follow.
-    return element("bdi", str(name))
-
-
-def _rms(signal: Array) -> float:
-    peak = float(np.abs(signal).max())
-    # Scaled first: squares of what is very large or small leave the range of numbers.
-    return peak * math.sqrt(float(np.mean(np.square(signal / (peak or 1.0), dtype=np.float64))))
-
-
-def _decibels(ratio: float) -> str:
-    return number(20 * math.log10(ratio), 1)

@@ -22,8 +22,8 @@ from dspsep import (
     Regroup,
     Vertical,
 )
+from dspsep._expression import read
 from dspsep.cli import main
-from dspsep.cli._expression import read
 from dspsep.cli._settings import chosen
 
 READ = {
