@@ -35,7 +35,6 @@ def exits_of(function, n_iter, shape=(3,), **settings):
         (nmf, {"solver": "hals", "beta": 2.0}, 1),
         (nmfd, {"shape": (3, 4)}, 0),
     ],
-    ids=repr,
 )
 def test_exits_of_an_iteration(function, settings, of_each):
     counts = [exits_of(function, n_iter, **settings) for n_iter in (1, 31)]
