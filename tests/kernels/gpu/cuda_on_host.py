@@ -145,7 +145,6 @@ static inline int __float_as_int(float x) { int u; memcpy(&u, &x, 4); return u; 
 static inline float __int_as_float(int u) { float x; memcpy(&x, &u, 4); return x; }
 static inline long long __double_as_longlong(double x) { long long u; memcpy(&u, &x, 8); return u; }
 static inline double __longlong_as_double(long long u) { double x; memcpy(&x, &u, 8); return x; }
-#line 1 "kernel.cu"
 """
 
 _AFTER = """
@@ -165,6 +164,22 @@ extern "C" int run_{name}(const int *shape, void **arguments) {{
 """
 
 
+_HEADER = "cuda_on_host.h"
+
+
+def _compile(*arguments: str) -> None:
+    options = ["-std=c++17", "-O1", "-w", "-fno-strict-aliasing", "-fPIC"]
+    subprocess.run([str(COMPILER), *options, *arguments], check=True, timeout=120)
+
+
+def _write_header(folder: Path) -> None:
+    """Write what stands before each source, and compile it once: the headers take longer than a kernel."""
+    header = folder / _HEADER
+    if not header.exists():
+        header.write_text(_BEFORE, encoding="utf-8")
+        _compile("-x", "c++-header", str(header), "-o", f"{header}.gch")
+
+
 class HostKernel:
     """A kernel as CuPy would return it: called with a grid, a block and arguments."""
 
@@ -179,14 +194,16 @@ class HostKernel:
             f"({kind})arguments_of_{name}[{i}]" if "*" in kind else f"*({kind}*)arguments_of_{name}[{i}]"
             for i, kind in enumerate(self.types)
         )
-        text = _BEFORE + source + _AFTER.format(name=name, values=values)
+        text = (
+            f'#include "{_HEADER}"\n#line 1 "kernel.cu"\n' + source + _AFTER.format(name=name, values=values)
+        )
         stem = hashlib.sha256((name + text).encode()).hexdigest()[:24]
         library = folder / f"{stem}.so"
         if not library.exists():
             code = folder / f"{stem}.cpp"
             code.write_text(text, encoding="utf-8")
-            command = [str(COMPILER), "-std=c++17", "-O1", "-w", "-fno-strict-aliasing", "-shared", "-fPIC"]
-            subprocess.run([*command, str(code), "-o", str(library)], check=True, timeout=120)
+            _write_header(folder)
+            _compile("-shared", str(code), "-o", str(library))
         self.function = getattr(ctypes.CDLL(str(library)), f"run_{name}")
 
     def __call__(self, grid, block, arguments) -> None:
