@@ -7,6 +7,7 @@ import linecache
 import sys
 import types
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -94,6 +95,30 @@ def test_what_cannot_says_what_was_asked_for(small_device, separator):
     assert info.value.__cause__.__traceback__ is None  # whose frames would hold arrays
     assert "shorter part" in str(info.value)
     assert "pool" in cupy.freed
+
+
+def test_what_gives_memory_back_is_the_device_of_the_mixture(small_device, monkeypatch):
+    small_device(10)
+    inside, asked = [], []
+
+    @contextmanager
+    def at_home(_):
+        inside.append(True)
+        try:
+            yield
+        finally:
+            inside.pop()
+
+    def release():
+        asked.append(bool(inside))
+        return None, None
+
+    monkeypatch.setattr(_devices, "at_home", at_home)
+    monkeypatch.setattr(_devices, "release", release)
+    with pytest.raises(DeviceMemoryError):
+        dspsep.RPCA(stft=SMALL).separate(on_device(noise(9000)), RATE)
+    assert asked
+    assert all(asked)
 
 
 def test_refiners_say_so_too(small_device):
