@@ -21,7 +21,7 @@ from dspsep.errors import BackendError, DeviceMemoryError, InputError
 __all__ = ["Device", "at_home", "device_named", "is_out_of_memory", "memory_error", "release"]
 
 _NAME = re.compile(r"cuda(?::(\d{1,4}))?")
-_LACKS = ("ALLOC_FAILED", "MemoryAllocation", "Out of memory")
+_LACKS = ("ALLOC_FAILED", "MemoryAllocation", "Out of memory", "OUT_OF_MEMORY")
 
 
 def at_home(array: object) -> AbstractContextManager[object]:

@@ -140,7 +140,8 @@ def test_other_errors_pass(monkeypatch):
 @pytest.mark.parametrize(
     ("message", "lacks"),
     [("cudaErrorMemoryAllocation: out of memory", True), ("CUFFT_ALLOC_FAILED", True),
-     ("CUBLAS_STATUS_ALLOC_FAILED", True), ("cudaErrorIllegalAddress", False)],
+     ("CUBLAS_STATUS_ALLOC_FAILED", True), ("CUDA_ERROR_OUT_OF_MEMORY: out of memory", True),
+     ("cudaErrorIllegalAddress", False)],
 )  # fmt: skip
 def test_errors_of_libraries_that_lack_memory(message, lacks):
     kind = type("CUDARuntimeError", (RuntimeError,), {"__module__": "cupy_backends.cuda.api.runtime"})
