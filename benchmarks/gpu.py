@@ -17,6 +17,9 @@ from benchmarks.harness import Task
 
 __all__ = ["Device", "at_bandwidth", "device", "name", "obstacle", "on_device"]
 
+# Numbers that are copied at a time, to measure bandwidth: one gigabyte.
+_MOST_VALUES = 2**28
+
 
 @dataclass(frozen=True)
 class Device:
@@ -116,13 +119,19 @@ def on_device(
 
 
 def at_bandwidth(n_bytes: float) -> Task:
-    """Return a task that moves so many bytes: it reads one half of them, and writes the other."""
+    """Return a task that moves so many bytes: it reads one half of them, and writes the other.
+
+    What is more than a device may have room for is moved in turns, of a buffer far beyond its caches.
+    """
     there = device()
-    source = there.put(np.zeros(max(1, round(n_bytes / 8)), np.float32))
+    n_values = max(1, round(n_bytes / 8))
+    turns = -(-n_values // _MOST_VALUES)
+    source = there.put(np.zeros(-(-n_values // turns), np.float32))
     target = source + 1
 
     def copy() -> None:
-        target[...] = source
+        for _ in range(turns):
+            target[...] = source
         there.wait()
 
     return Task(copy, comparable=None)

@@ -21,7 +21,7 @@ from dspsep.errors import BackendError, DeviceMemoryError, InputError
 __all__ = ["Device", "at_home", "device_named", "is_out_of_memory", "memory_error", "release"]
 
 _NAME = re.compile(r"cuda(?::(\d{1,4}))?")
-_LACKS = ("ALLOC_FAILED", "MemoryAllocation", "Out of memory")
+_LACKS = ("ALLOC_FAILED", "MemoryAllocation", "Out of memory", "OUT_OF_MEMORY")
 
 
 def at_home(array: object) -> AbstractContextManager[object]:
@@ -39,7 +39,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def memory_error(error: BaseException, remedy: str) -> DeviceMemoryError:
-    """Return the error to raise in place of CuPy's, after giving back what nobody holds any more."""
+    """Return the error to raise in place of CuPy's, after giving back what nobody holds any more.
+
+    To be called while the device is the current one: it is the one that gives back, and is asked.
+    """
     asked = re.search(r"allocating ([\d,]+) bytes", str(error))
     n_bytes = None if asked is None else int(asked[1].replace(",", ""))
     free, total = release()
@@ -56,7 +59,7 @@ def _size(n_bytes: int) -> str:
 
 
 def release() -> tuple[int | None, int | None]:
-    """Give cached memory back to the device; return how much of it is free then, and how much there is."""
+    """Give cached memory back to the current device; return how much is free then, and how much there is."""
     cupy: Any = sys.modules.get("cupy")
     try:
         cupy.fft.config.get_plan_cache().clear()  # plans have work areas
@@ -87,15 +90,14 @@ class Device:
         if self.number is None:
             return samples
         cupy: Any = importlib.import_module("cupy")
-        lack: Exception
-        try:
-            with cupy.cuda.Device(self.number):
+        with cupy.cuda.Device(self.number):
+            try:
                 return cast("Array", cupy.asarray(_backend.to_host(samples)))
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            lack = error
-        raise memory_error(lack, "Take a shorter part of it.") from lack
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                lack = error
+            raise memory_error(lack, "Take a shorter part of it.") from lack
 
 
 def device_named(name: str, argument: str = "device") -> Device:

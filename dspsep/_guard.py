@@ -50,9 +50,9 @@ def guarded(method: _Method) -> _Method:
                 sources = _in_blocks(self, mixture, *args, **kwargs)
                 if sources is not None:
                     return sources
-        if isinstance(lack, DeviceMemoryError):
-            raise lack
-        raise _devices.memory_error(lack, _REMEDY) from lack
+            if isinstance(lack, DeviceMemoryError):
+                raise lack
+            raise _devices.memory_error(lack, _REMEDY) from lack
 
     return cast("_Method", around)
 

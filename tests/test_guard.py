@@ -7,6 +7,7 @@ import linecache
 import sys
 import types
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -96,6 +97,30 @@ def test_what_cannot_says_what_was_asked_for(small_device, separator):
     assert "pool" in cupy.freed
 
 
+def test_what_gives_memory_back_is_the_device_of_the_mixture(small_device, monkeypatch):
+    small_device(10)
+    inside, asked = [], []
+
+    @contextmanager
+    def at_home(_):
+        inside.append(True)
+        try:
+            yield
+        finally:
+            inside.pop()
+
+    def release():
+        asked.append(bool(inside))
+        return None, None
+
+    monkeypatch.setattr(_devices, "at_home", at_home)
+    monkeypatch.setattr(_devices, "release", release)
+    with pytest.raises(DeviceMemoryError):
+        dspsep.RPCA(stft=SMALL).separate(on_device(noise(9000)), RATE)
+    assert asked
+    assert all(asked)
+
+
 def test_refiners_say_so_too(small_device):
     sources = dspsep.HPSS(stft=SMALL).separate(on_device(noise(3000)), RATE)
     small_device(10)
@@ -115,7 +140,8 @@ def test_other_errors_pass(monkeypatch):
 @pytest.mark.parametrize(
     ("message", "lacks"),
     [("cudaErrorMemoryAllocation: out of memory", True), ("CUFFT_ALLOC_FAILED", True),
-     ("CUBLAS_STATUS_ALLOC_FAILED", True), ("cudaErrorIllegalAddress", False)],
+     ("CUBLAS_STATUS_ALLOC_FAILED", True), ("CUDA_ERROR_OUT_OF_MEMORY: out of memory", True),
+     ("cudaErrorIllegalAddress", False)],
 )  # fmt: skip
 def test_errors_of_libraries_that_lack_memory(message, lacks):
     kind = type("CUDARuntimeError", (RuntimeError,), {"__module__": "cupy_backends.cuda.api.runtime"})

@@ -147,3 +147,23 @@ def test_a_copy_of_so_many_bytes(stand_in):
     assert task.comparable is None
     assert task.call() is None
     assert np.float32(0).nbytes * 1024 == 4096
+
+
+def test_a_copy_larger_than_the_device_goes_in_turns(stand_in, monkeypatch):
+    copied = []
+
+    class Buffer:
+        def __init__(self, values):
+            self.size = values.size
+
+        def __add__(self, _):
+            return self
+
+        def __setitem__(self, _, source):
+            copied.append(source.size)
+
+    monkeypatch.setattr(gpu, "_MOST_VALUES", 100)
+    there = dataclasses.replace(gpu.device(), put=Buffer)
+    monkeypatch.setattr(gpu, "find", lambda: there)
+    gpu.at_bandwidth(8 * 1000).call()
+    assert copied == [100] * 10

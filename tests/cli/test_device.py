@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import types
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
@@ -172,6 +172,33 @@ def test_a_mixture_that_does_not_fit(cupy, song, tmp_path, capsys):
         _devices.device_named("cuda").put(np.ones(4))
     assert main(["separate", str(song), "--device", "cuda", "--json", "-o", str(tmp_path / "out")]) == 1
     assert "must fit the memory of the device" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_the_device_that_lacks_memory_is_the_one_that_is_asked(cupy, monkeypatch):
+    kind = type("OutOfMemoryError", (MemoryError,), {"__module__": "cupy.cuda.memory"})
+    current, asked = [0], []
+
+    @contextmanager
+    def device(number):
+        current.append(number)
+        try:
+            yield
+        finally:
+            current.pop()
+
+    def fail(samples):
+        raise kind("Out of memory allocating 8,000,000 bytes")
+
+    def release():
+        asked.append(current[-1])
+        return None, None
+
+    there = _devices.device_named("cuda:1")
+    cupy.asarray, cupy.cuda.Device = fail, device
+    monkeypatch.setattr(_devices, "release", release)
+    with pytest.raises(DeviceMemoryError):
+        there.put(np.ones(4))
+    assert asked == [1]
 
 
 def test_the_host_moves_nothing(monkeypatch):

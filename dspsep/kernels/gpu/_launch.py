@@ -26,7 +26,8 @@ __all__ = ["REAL", "blocks", "launch"]
 #: What stands for the type of an array in a source: put in by `str.replace` or in a first line ``typedef``.
 REAL = {"float32": "float", "float64": "double"}
 
-# No fast mathematics: infinities, NaN and subnormal numbers mean here what they mean on the host.
+# No fast mathematics: infinities and NaN mean here what they mean on the host. Subnormal numbers of single
+# precision do not: CuPy compiles everything with -ftz=true, its own functions too, so they count as zero.
 _OPTIONS = ("--std=c++14",)
 _SCALARS = (np.int32, np.int64, np.float32, np.float64)
 

@@ -11,6 +11,8 @@ from dspsep.kernels.gpu._launch import _OPTIONS
 
 __all__ = ["check", "library"]
 
+#: What CuPy adds to the options of every source.
+_ADDED = ("-ftz=true", "--device-as-default-execution-space")
 #: An old GPU, and one of the data centres of today.
 ARCHITECTURES = ("compute_75", "compute_90")
 
@@ -41,7 +43,7 @@ def check(source: str) -> None:
         program = ctypes.c_void_p()
         text = source.encode()
         assert nvrtc.nvrtcCreateProgram(ctypes.byref(program), text, b"kernel.cu", 0, None, None) == 0
-        options = [option.encode() for option in (*_OPTIONS, f"--gpu-architecture={architecture}")]
+        options = [option.encode() for option in (*_OPTIONS, *_ADDED, f"--gpu-architecture={architecture}")]
         status = nvrtc.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
         size = ctypes.c_size_t()
         nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
