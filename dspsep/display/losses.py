@@ -83,7 +83,7 @@ def plot_losses(
     if longest:
         from matplotlib.ticker import MaxNLocator
 
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
         axes.grid(alpha=0.3)
     else:
         axes.set_xticks([])

@@ -53,7 +53,7 @@ def plot_singular_values(values: npt.ArrayLike, *, ax: Axes | None = None) -> Ax
         levels = _image.decibels(ordered, _FLOOR_DB)
         marker = "o" if ordered.size <= 60 else "."
         axes.plot(1 + np.arange(ordered.size), levels, color=COLOURS[0], marker=marker, markersize=4)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
         axes.grid(alpha=0.3)
     if not np.any(values):
         note(axes, "no singular values")

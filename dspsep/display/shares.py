@@ -75,10 +75,11 @@ def plot_shares(
             raise InputError("shares", f"{x.size} numbers, as `where` has", f"{values.size} of {name!r}"[:80])
         highest = max(highest, float(values.max()))
         axes.plot(x, values, label=shown(name), linewidth=1.4, **style)
-    if xlabel == "Frequency (Hz)" and x[0] >= 0:
+    if xlabel == "Frequency (Hz)" and x[0] >= 0 and x[-1] > 0:
         label_hertz(axes, "x", float(x[-1]))
     else:
-        axes.set_xlim(float(x[0]), float(x[-1]))
+        if x.size > 1:
+            axes.set_xlim(float(x[0]), float(x[-1]))
         axes.set_xlabel(shown(xlabel, 80))
     axes.set_ylim(0.0, 1.05 * highest or 1.0)
     axes.set_ylabel("Share (0 to 1)")

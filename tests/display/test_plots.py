@@ -281,6 +281,18 @@ def test_shares_stand_where_they_are_given():
     assert ax.get_xscale() == "asinh"
 
 
+def test_a_share_of_one_place_is_drawn():
+    ax = plot_shares({"all": [0.5]}, [0.0])
+    assert ax.lines[0].get_xydata().tolist() == [[0, 0.5]]
+    assert ax.get_xlabel() == "Frequency (Hz)"
+
+
+def test_what_is_counted_is_labelled_in_whole_numbers():
+    for ax in (plot_losses([3.0], first=1), plot_singular_values([2.0])):
+        left, right = ax.get_xlim()
+        assert [tick for tick in ax.get_xticks() if left <= tick <= right] == [1]
+
+
 def test_singular_values_are_in_order_and_never_nan():
     assert plot_singular_values([1, 100, 0]).lines[0].get_xydata().tolist() == [[1, 0], [2, -40], [3, -120]]
     for nothing in ([], [0.0, 0.0]):
