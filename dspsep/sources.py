@@ -252,7 +252,7 @@ class Sources(Mapping[str, Array]):
         MP3 at about 200 kbit/s: a minute of the mixture and four sources adds about 10 MB to a notebook.
 
         What a notebook shows of sources as such, without `play`, is a player of their first seconds: 60 s
-        divided among the mixture and the sources, which stay below 4 MB.
+        divided among the mixture and the sources, which stay below 4 MB. More than 60 sources are named.
 
         Examples
         --------
