@@ -136,7 +136,7 @@ def test_sound_that_cannot_be_decoded_leaves_the_audio_elements(browser, tmp_pat
 def test_a_player_that_gives_up_leaves_the_others_alone(browser, tmp_path):
     first = str(player_of(SOURCES, label="first")).replace("base64,ZkxhQw", "base64,AAAAAA", 1)
     browser.show(tmp_path, document("T", Markup(first), player_of(SOURCES, label="second")))
-    browser.click(".dspsep-main >> nth=0")  # it is pointed at, has the focus, and is to play: decoding fails thrice
+    browser.click(".dspsep-main >> nth=0")  # pointed at, focused, and played: decoding fails thrice
     for _ in range(50):
         if browser.evaluate("document.querySelectorAll('.dspsep-bar').length") == 1:
             break

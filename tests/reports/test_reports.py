@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import warnings
@@ -175,6 +176,13 @@ def test_methods_side_by_side(song, tmp_path):
     assert "Careful." in parsed.content("li")
 
 
+def test_the_method_takes_what_the_function_takes():
+    function, method = (inspect.signature(one).parameters for one in (write_report, Sources.report))
+    assert {n: p.default for n, p in function.items() if n != "sources"} == {
+        n: p.default for n, p in method.items() if n != "self"
+    }
+
+
 def paired(page):
     """Return what each source of a page is called, and the reference that it is switched to."""
     articles = re.findall(r"<article .*?</article>", page)
@@ -183,7 +191,8 @@ def paired(page):
     for index, name in enumerate(names):
         if 'data-role="source"' in articles[index]:
             of = [re.search('data-of="(.*?)"', one) for one in articles]
-            found.append((name, [names[k] for k, one in enumerate(of) if one and str(index) in one[1].split()]))
+            truths = [k for k, one in enumerate(of) if one and str(index) in one[1].split()]
+            found.append((name, [names[k] for k in truths]))
     return found
 
 
