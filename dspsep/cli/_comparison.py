@@ -21,6 +21,7 @@ from dspsep.cli._settings import chosen, mapping_of
 from dspsep.data import _isolated
 from dspsep.data.files import load
 from dspsep.display._html import write
+from dspsep.display._paths import check_path
 from dspsep.errors import InputError
 from dspsep.metrics.evaluation import evaluate
 from dspsep.metrics.protocols import named_protocols
@@ -29,7 +30,7 @@ from dspsep.reports._compose import composed, mark_of
 from dspsep.reports._files import PROTOCOL
 from dspsep.reports._inputs import blocks_of, cut
 from dspsep.reports._passage import Passage, passage_of
-from dspsep.reports._separation import Separation, check_path
+from dspsep.reports._separation import Separation
 from dspsep.separator import Separator
 
 __all__ = ["compared"]

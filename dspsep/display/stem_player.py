@@ -140,13 +140,14 @@ def preview(sources: Sources) -> str:
 def _part(sources: Sources, start: float, duration: float | None) -> slice:
     """Return which samples are played."""
     rate, n_samples = sources.sample_rate, sources.n_samples
-    first = round(_checks.number("start", start, minimum=0.0) * rate)
+    # Of what is beyond the end no more matters, and a product may be beyond all numbers.
+    first = round(min(_checks.number("start", start, minimum=0.0) * rate, n_samples))
     if first >= n_samples:
         raise InputError("start", f"before the end, which is at {n_samples / rate:g} s", f"{start!r}")
     if duration is None:
         return slice(first, n_samples)
     length = _checks.number("duration", duration, minimum=0.0, above=True) * rate
-    return slice(first, min(n_samples, first + max(1, round(length))))
+    return slice(first, min(n_samples, first + max(1, round(min(length, n_samples)))))
 
 
 def _excerpt(name: str, audio: Any, sources: Sources, part: slice) -> Array:

@@ -96,6 +96,7 @@ def test_levels_are_shared_by_all_and_what_was_done_is_said():
     ("options", "message"),
     [
         ({"start": 1.0}, "start must be before the end, which is at 1 s"),
+        ({"start": 1e308}, "start must be before the end, which is at 1 s"),
         ({"start": -0.1}, "start must be"),
         ({"duration": 0.0}, "duration must be"),
         ({"duration": np.nan}, "duration must be"),

@@ -391,6 +391,7 @@ def test_what_is_there_stays_if_something_fails(song, tmp_path, monkeypatch):
         ({"protocol": "best"}, "protocol must be one of"),
         ({"start": -1}, "start must be"),
         ({"start": 1}, "start must be before the end, at 0.75 s"),
+        ({"start": 1e308}, "start must be before the end, at 0.75 s"),
         ({"duration": 0}, "duration must be"),
         ({"duration": float("nan")}, "duration must be"),
         ({"warnings": "one"}, "warnings must be"),
