@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from dspsep.errors import InputError
 
 if TYPE_CHECKING:
     from dspsep.display import StemPlayer
+    from dspsep.metrics.protocols import Protocol
 
 __all__ = ["Provenance", "Sources"]
 
@@ -252,7 +253,7 @@ class Sources(Mapping[str, Array]):
         MP3 at about 200 kbit/s: a minute of the mixture and four sources adds about 10 MB to a notebook.
 
         What a notebook shows of sources as such, without `play`, is a player of their first seconds: 60 s
-        divided among the mixture and the sources, which stay below 4 MB.
+        divided among the mixture and the sources, which stay below 4 MB. More than 60 sources are named.
 
         Examples
         --------
@@ -272,16 +273,42 @@ class Sources(Mapping[str, Array]):
         html: str = display.preview(self)
         return html
 
-    def report(self, path: str | Path, **settings: Any) -> Path:
+    def report(
+        self,
+        path: str | Path,
+        *,
+        mixture: Any = None,
+        references: Mapping[str, Any] | Sequence[Any] | None = None,
+        protocol: str | Protocol = "bss_eval_v4",
+        mapping: Mapping[str, str | Sequence[str]] | None = None,
+        permutation: bool = False,
+        title: str = "A recording taken apart",
+        intro: str | None = None,
+        start: float | None = None,
+        duration: float | None = None,
+        warnings: Iterable[str | Warning | Any] | None = None,
+    ) -> Path:
         """Write one HTML file to listen to, look at, read, and pass on.
 
         Parameters
         ----------
         path : str or Path
             The file. One of that name is replaced when the new one is complete.
-        **settings
-            As of `write_report`: `mixture`, `references`, `protocol`, `mapping`, `permutation`, `title`,
-            `intro`, `start`, `duration` and `warnings`.
+        mixture : array of the shape of a source, optional
+            What was separated. By default the sum of the sources, which is the same.
+        references : mapping of str to array, optional
+            The true sources, as of `evaluate`: they are scored with, heard, and seen.
+        protocol, mapping, permutation : optional
+            As of `evaluate`.
+        title : str, default="A recording taken apart"
+            The heading, for example the name of the piece.
+        intro : str, optional
+            One paragraph below it. By default it says what there is on the page.
+        start, duration : float, optional
+            What is shown of the recording, in seconds. By default its loudest 30 s; with more than five
+            sounds on the page less, but at least 10 s.
+        warnings : iterable of str or warning, optional
+            What was warned of as the sources were made. By default the page says nothing of it.
 
         Returns
         -------
@@ -308,7 +335,11 @@ class Sources(Mapping[str, Array]):
         True
         """
         reports: Any = importlib.import_module("dspsep.reports.report")
-        written: Path = reports.write_report(path, self, **settings)
+        written: Path = reports.write_report(
+            path, self, mixture=mixture, references=references, protocol=protocol, mapping=mapping,
+            permutation=permutation, title=title, intro=intro, start=start, duration=duration,
+            warnings=warnings,
+        )  # fmt: skip
         return written
 
     # Mappings compare their values, and arrays do not compare to one truth: a result equals itself alone.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,11 +16,12 @@ from dspsep._typing import Array
 from dspsep._version import __version__
 from dspsep.batch._attempt import Attempt, attempt
 from dspsep.cli import _console
-from dspsep.cli._reports import check_parts, references_in
+from dspsep.cli._reports import check_parts, check_start, references_in
 from dspsep.cli._settings import chosen, mapping_of
 from dspsep.data import _isolated
 from dspsep.data.files import load
 from dspsep.display._html import write
+from dspsep.display._paths import check_path
 from dspsep.errors import InputError
 from dspsep.metrics.evaluation import evaluate
 from dspsep.metrics.protocols import named_protocols
@@ -28,7 +30,7 @@ from dspsep.reports._compose import composed, mark_of
 from dspsep.reports._files import PROTOCOL
 from dspsep.reports._inputs import blocks_of, cut
 from dspsep.reports._passage import Passage, passage_of
-from dspsep.reports._separation import Separation, check_path
+from dspsep.reports._separation import Separation
 from dspsep.separator import Separator
 
 __all__ = ["compared"]
@@ -51,6 +53,7 @@ def compared(options: argparse.Namespace) -> int:
     mixture, rate = load(options.file, isolate=options.isolate, **part)
     true = {name: _like(file, mixture, rate, part) for name, file in files.items()}
     n_sources = sum(len(separator.source_names or "12") for separator in methods.values())
+    check_start(options, mixture.shape[1] / rate)
     passage = passage_of(
         blocks_of(mixture), mixture.shape[1], rate, 1 + n_sources + len(true), options.report_start,
         options.report_duration,
@@ -62,7 +65,8 @@ def compared(options: argparse.Namespace) -> int:
     shown = {name: cut(signal, passage) for name, signal in true.items()}
     protocol = named_protocols()[PROTOCOL] if true else None
     title = f"{Path(options.file).stem}: {_counted(len(made))} side by side"
-    write(path, composed(title, None, passage, cut(mixture, passage), shown, made, protocol))
+    page = composed(title, None, passage, cut(mixture, passage), shown, made, protocol)
+    write(_checked_path(options.report), page)  # again: there was time for others to put something there
     if not options.quiet:
         work.summarise(made)
         print(f"Look and listen: {_console.printable(str(path.resolve()))}")
@@ -81,10 +85,15 @@ def methods_of(texts: Sequence[str]) -> dict[str, Separator]:
         registered = None
         with suppress(InputError):
             registered = _registry.find_method(described)
-        if registered is not None:
-            _, separator = chosen(registered, [], None)
-        else:
-            _, separator = chosen(None, [], described if "(" in described else f"{described}()")
+        try:
+            if registered is not None:
+                _, separator = chosen(registered, [], None)
+            else:
+                _, separator = chosen(None, [], described if "(" in described else f"{described}()")
+        except InputError as error:
+            if error.name != "--pipeline":  # it names a setting
+                raise
+            raise InputError("--methods", error.requirement, error.got, error.remedy) from error
         name = name or registered or described
         if name in found:
             remedy = "Give them names: --methods 'one=HPSS()' 'two=HPSS(margin=2)'."
@@ -169,7 +178,7 @@ def _checked_path(report: str) -> Path:
         path = check_path(report)
     except InputError as error:
         raise InputError("--report", error.requirement, error.got, error.remedy) from error
-    if path.exists() and mark_of(path) is None:
+    if os.path.lexists(path) and mark_of(path) is None:  # a link to nowhere is somebody's, too
         requirement = "where nothing of others is replaced"
         raise InputError("--report", requirement, f"{report!r}, which is there and no report of dspsep's")
     return path

@@ -23,7 +23,7 @@ from dspsep.cli._settings import mapping_of
 from dspsep.data.files import audio_info
 from dspsep.errors import InputError
 
-__all__ = ["Reports", "add_options", "add_parts", "check_parts", "references_in", "reports_of"]
+__all__ = ["Reports", "add_options", "add_parts", "check_parts", "check_start", "references_in", "reports_of"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +66,12 @@ def check_parts(options: argparse.Namespace) -> None:
         _checks.number("--report-start", options.report_start, minimum=0)
     if options.report_duration is not None:
         _checks.number("--report-duration", options.report_duration, minimum=0, above=True)
+
+
+def check_start(options: argparse.Namespace, seconds: float) -> None:
+    """Refuse to show a part behind the end of a recording of that length."""
+    if options.report_start is not None and options.report_start >= seconds:
+        raise InputError("--report-start", f"before the end, at {seconds:g} s", f"{options.report_start:g}")
 
 
 def reports_of(options: argparse.Namespace, job: Job) -> Reports | None:
@@ -117,6 +123,18 @@ def _check_names(folder: TrackFolder, mapping: Mapping[str, Any], names: Sequenc
                 )  # fmt: skip
 
 
+def _refuse_others(path: Path) -> None:
+    """Refuse to replace what is no report."""
+    from dspsep.reports._compose import mark_of
+
+    if os.path.lexists(path) and mark_of(path) is None:
+        raise InputError(
+            "--report", "where nothing of others is replaced",
+            f"{str(path)!r}, which is there and no report of dspsep's",
+            "Give another folder with --output, or move the file away.",
+        )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Reports:
     """The reports of a batch."""
@@ -148,15 +166,9 @@ class Reports:
             print("Look and listen: the report of each is beside its stems")
 
     def _check(self, task: Task, n_tasks: int) -> None:
-        from dspsep.reports._compose import mark_of
-
-        path = self.path(task)
-        if os.path.lexists(path) and mark_of(path) is None:
-            raise InputError(
-                "--report", "where nothing of others is replaced",
-                f"{str(path)!r}, which is there and no report of dspsep's",
-                "Give another folder with --output, or move the file away.",
-            )  # fmt: skip
+        _refuse_others(self.path(task))
+        if self.options.report_start is not None:
+            check_start(self.options, self._seconds(task))
         references = self._references(task, n_tasks)
         if not references:
             return
@@ -172,6 +184,12 @@ class Reports:
                     raise InputError(
                         "--references", f"like the mixture, of {one} {what}", f"{two} in {file!r}"
                     )
+
+    def _seconds(self, task: Task) -> float:
+        """Return the length of what is separated."""
+        info = audio_info(task.file, isolate=self.job.isolate)
+        left = info.n_samples / info.sample_rate - self.job.offset
+        return left if self.job.duration is None else min(left, self.job.duration)
 
     def _references(self, task: Task, n_tasks: int) -> dict[str, str]:
         """Return the files of the true sources of a track; nothing if there are none for it."""
@@ -211,6 +229,7 @@ class Reports:
             Path(task.file).stem, recording, stems, references,
             start=self.options.report_start, duration=self.options.report_duration, mark=mark,
         )  # fmt: skip
+        _refuse_others(path)  # again: there was time for others to put something there
         write(path, page)
 
     def _mark(self, task: Task, outcome: Outcome, references: Mapping[str, str]) -> str:

@@ -109,7 +109,8 @@ class Spectrograms:
         if not levels.loudest:
             return f"Spectrogram of {label}: {extent}, silent."
         row, column = np.unravel_index(int(levels.amplitude.argmax()), levels.amplitude.shape)
-        below = 20 * math.log10(levels.loudest / self._zero_db)
+        # Not of their quotient, which may be too small for a number.
+        below = 20 * (math.log10(levels.loudest) - math.log10(self._zero_db))
         seconds = float(levels.times[column : column + 2].mean())
         hertz = float(levels.frequencies[row : row + 2].mean())
         return (

@@ -70,7 +70,7 @@ def about_sum(mixture: Array, parts: Iterable[Array]) -> str:
 
 def decibels(ratio: float) -> str:
     """Return a ratio of amplitudes in decibels, as it is printed."""
-    return number(20 * math.log10(ratio), 1)
+    return number(20 * math.log10(ratio) if ratio else -math.inf, 1)
 
 
 def _blocks(signal: Array) -> Iterator[Array]:

@@ -56,7 +56,8 @@ class Waveforms:
         extent = f"{number(self._signals[index].shape[1] / self._sample_rate)} seconds"
         if not self._peaks[index]:
             return f"Waveform of {label}: {extent}, silent."
-        below = 20 * math.log10(self._peaks[index] / self._loudest)
+        # Not of their quotient, which may be too small for a number.
+        below = 20 * (math.log10(self._peaks[index]) - math.log10(self._loudest))
         return f"Waveform of {label}: {extent}, peak {number(below, 1)} decibels on the scale of all."
 
 

@@ -22,6 +22,7 @@ from dspsep.display._html import Markup, document, element, write
 from dspsep.display._levels import about_sum
 from dspsep.display._listening import Heard, listen
 from dspsep.display._parts import code, code_of, facts, header, score_table, section
+from dspsep.display._paths import check_path
 from dspsep.errors import InputError
 
 __all__ = ["write_page"]
@@ -77,7 +78,8 @@ def write_page(
     Raises
     ------
     InputError
-        If the audio is not audio, if shapes or rates differ, or if a score is not a number.
+        If the file cannot be written, if the audio is not audio, if shapes or rates differ, or if a score is
+        not a number.
 
     See Also
     --------
@@ -114,6 +116,10 @@ def write_page(
     ...     page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     True
     """
+    file = check_path(path)
+    for name, text in (("title", title), ("intro", intro)):
+        if not isinstance(text, str) and not (name == "intro" and text is None):
+            raise InputError(name, "a string", repr(text)[:60])
     rate = _checks.sample_rate(sample_rate)
     whole, parts = _checked(mixture, sources, rate)
     scored = score_table(scores or {})
@@ -133,7 +139,7 @@ def write_page(
         scored,
         section("About this separation", *_recipe(settings, version, reproduce or "", whole, parts)),
     )
-    write(Path(path), document(title, top, body))
+    write(file, document(title, top, body))
     return Path(path)
 
 

@@ -21,7 +21,8 @@ class DspsepMixer {
     for (const strip of this.strips) {
       for (const index of (strip.article.dataset.of ?? "").split(" ").filter(Boolean)) {
         const source = this.strips[Number(index)];
-        source.reference ??= strip;
+        if (source.reference) continue; // a second one is heard alone
+        source.reference = strip;
         strip.belongs = true;
       }
     }

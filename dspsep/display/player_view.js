@@ -364,8 +364,10 @@ const DspsepView = (() => {
 
     giveUp() {
       this.pause();
+      if (!players.includes(this)) return; // it has before
       this.section.classList.remove("is-live");
       players.splice(players.indexOf(this), 1);
+      if (DspsepMixer.used === this) DspsepMixer.used = null;
       this.bar.remove();
       for (const node of this.section.querySelectorAll(".dspsep-made")) node.remove();
       for (const node of this.section.querySelectorAll("[hidden]")) node.hidden = false;

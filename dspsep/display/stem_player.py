@@ -13,7 +13,7 @@ from dspsep import _audio, _backend, _checks
 from dspsep._typing import Array
 from dspsep.display import _sound
 from dspsep.display._figures import Spectrograms
-from dspsep.display._html import document, element, frame, number
+from dspsep.display._html import document, element, frame, number, signed
 from dspsep.display._player import Strip, player
 from dspsep.display._waveforms import Waveforms
 from dspsep.errors import InputError
@@ -27,6 +27,9 @@ PICTURES = ("spectrogram", "waveform")
 #: At the 320 kbit/s that MP3 cannot exceed these are 2.4 MB, which is what lossless sound may have, too, and
 #: 3.2 MB as text.
 _PREVIEW_SECONDS = 60.0
+
+#: Of each there is a picture, too, of some 10 kB.
+_PREVIEW_SOURCES = 60
 
 #: In pixels: the transport and the line of keys, and a strip with either picture. Tested in a browser.
 _BAR_HEIGHT, _STRIP_HEIGHT, _NOTE_HEIGHT = 152, {"spectrogram": 184, "waveform": 131}, 38
@@ -81,12 +84,18 @@ def play(
 ) -> StemPlayer:
     """Return a player of `sources`; see `dspsep.Sources.play`."""
     _checks.choice("picture", picture, PICTURES)
-    rate = sources.sample_rate
+    rate = _checks.sample_rate(sources.sample_rate)
+    for name in sources:
+        if not isinstance(name, str):
+            raise InputError("a source's name", "a string", repr(name)[:60])
     part = _part(sources, start, duration)
     parts = {name: _excerpt(f"sources[{name!r}]", audio, sources, part) for name, audio in sources.items()}
     # Of the parts only: the sum of all there is may be long.
     total = Sources(parts, rate).mixture() if mixture is None else None
-    whole = _excerpt("mixture", mixture, sources, part) if total is None else total
+    if total is None:
+        whole = _excerpt("mixture", mixture, sources, part)
+    else:
+        whole, _, _ = _audio.finite_samples_of("mixture", total)
     truths = _references(references, sources, part)
     signals = [whole, *parts.values(), *truths.values()]
     sounds = _sound.encode(signals, rate)
@@ -117,6 +126,8 @@ def play(
 
 def preview(sources: Sources) -> str:
     """Return what a notebook shows of `sources` that nobody asked to play; see `dspsep.Sources`."""
+    if len(sources) > _PREVIEW_SOURCES:
+        return element("pre", f"{sources!r}\nMore than {_PREVIEW_SOURCES} sources: play() shows them.")
     try:
         duration = _PREVIEW_SECONDS / (1 + len(sources))
         shown = play(sources, duration=duration, picture="waveform")
@@ -129,13 +140,14 @@ def preview(sources: Sources) -> str:
 def _part(sources: Sources, start: float, duration: float | None) -> slice:
     """Return which samples are played."""
     rate, n_samples = sources.sample_rate, sources.n_samples
-    first = round(_checks.number("start", start, minimum=0.0) * rate)
+    # Of what is beyond the end no more matters, and a product may be beyond all numbers.
+    first = round(min(_checks.number("start", start, minimum=0.0) * rate, n_samples))
     if first >= n_samples:
         raise InputError("start", f"before the end, which is at {n_samples / rate:g} s", f"{start!r}")
     if duration is None:
         return slice(first, n_samples)
     length = _checks.number("duration", duration, minimum=0.0, above=True) * rate
-    return slice(first, min(n_samples, first + max(1, round(length))))
+    return slice(first, min(n_samples, first + max(1, round(min(length, n_samples)))))
 
 
 def _excerpt(name: str, audio: Any, sources: Sources, part: slice) -> Array:
@@ -178,8 +190,7 @@ def _level(signal: Array, mixture: Array) -> str:
         return "silent"
     if not whole:
         return "the mixture is silent"
-    decibels = number(20 * math.log10(own / whole), 1)
-    return f"{'+' if decibels[0] not in '−0' else ''}{decibels} dB re mixture"
+    return f"{signed(20 * math.log10(own / whole), 1)} dB re mixture"
 
 
 def _notes(sources: Sources, part: slice, sounds: _sound.Sounds) -> str:

@@ -105,9 +105,12 @@ def mark_of(path: Path) -> str | None:
 
 def _references(references: Mapping[str, Array], separations: Sequence[Separation]) -> Iterator[Heard]:
     """Yield the true sources, each beside the source that stands for it."""
-    stands_for = _estimates(separations[0]) if not separations[0].method else {}
+    alone = not separations[0].method
+    stands_for = _estimates(separations[0]) if alone else {}
     for name, signal in references.items():
-        yield Heard(name, signal, "reference", of=stands_for.get(name, name))
+        # What is scored by a sum has no source beside it, although one may have its name.
+        of = stands_for.get(name) if alone else name
+        yield Heard(name, signal, "reference", of=of)
 
 
 def _sources(separations: Sequence[Separation]) -> Iterator[Heard]:
@@ -116,15 +119,24 @@ def _sources(separations: Sequence[Separation]) -> Iterator[Heard]:
         if not one.method:
             yield from (Heard(name, signal) for name, signal in one.sources.items())
             continue
-        taken = set(one.sources)
-        shown = {
-            estimate: name
-            for name, estimate in _estimates(one).items()
-            if name not in taken or name == estimate
-        }
+        shown = _shown(one)
         for name, signal in one.sources.items():
-            about = f"Called {name} by this method" if shown.get(name, name) != name else ""
-            yield Heard(shown.get(name, name), signal, group=one.method, about=about)
+            about = f"Called {name} by this method" if shown[name] != name else ""
+            yield Heard(shown[name], signal, group=one.method, about=about)
+
+
+def _shown(one: Separation) -> dict[str, str]:
+    """Return what sources are called on the page: what is compared with a reference has the name of that."""
+    if one.scores is None:
+        return {name: name for name in one.sources}
+    shown: dict[str, str] = {}
+    for name, estimate in _estimates(one).items():
+        shown.setdefault(estimate, name)
+    for name in one.sources:
+        # Of that name is a reference, which something else is compared with.
+        is_other = name not in shown and name in one.scores.tracks[0].sources
+        shown.setdefault(name, f"{name} ({one.method})" if is_other else name)
+    return shown
 
 
 def _estimates(one: Separation) -> dict[str, str]:

@@ -102,9 +102,10 @@ def passage_of(
     """
     check_passage(start, duration)
     length = usual_duration(n_sounds) if duration is None else float(duration)  # type: ignore[arg-type]
-    count = min(n_samples, max(1, math.floor(length * rate + 0.5)))
+    # Of what is beyond the end no more matters, and a product may be beyond all numbers.
+    count = max(1, math.floor(min(length * rate + 0.5, n_samples)))
     if start is not None:
-        first = math.floor(float(start) * rate + 0.5)  # type: ignore[arg-type]  # checked above
+        first = math.floor(min(float(start) * rate + 0.5, n_samples))  # type: ignore[arg-type]  # checked above
         if first >= n_samples:
             raise InputError("start", f"before the end, at {n_samples / rate:g} s", f"{start} s")
         stop = min(first + count, n_samples)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ast
-import os
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from dspsep import _expression, _registry
 from dspsep._typing import Array
@@ -18,7 +15,7 @@ from dspsep.metrics.results import Scores
 from dspsep.separator import Separator
 from dspsep.sources import Sources
 
-__all__ = ["Separation", "check_path", "methods_in", "separation", "separator_of", "texts_of"]
+__all__ = ["Separation", "methods_in", "separation", "separator_of", "texts_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,32 +102,3 @@ def methods_in(settings: str) -> list[str]:
     names = [name.id for name in calls if isinstance(name, ast.Name)]
     known = {*_registry.METHODS, *_registry.REFINERS, *_registry._SUPERVISED, *_registry._ORACLES}
     return [name for name in dict.fromkeys(names) if name in known]
-
-
-def check_path(path: Any) -> Path:
-    """Return a path that a page can be written to, as far as that can be known before."""
-    try:
-        file = Path(os.fsdecode(path))
-    except TypeError:
-        raise InputError("path", "the path of a file", type(path).__name__) from None
-    requirement = "a file that can be written to"
-    try:
-        if "\0" in str(file):
-            raise InputError("path", requirement, f"{str(file)!r}, which no system has")
-        if not file.name or file.is_dir():
-            raise InputError("path", "the name of a file", f"the folder {str(file)!r}")
-        folder = file.absolute().parent
-        while not folder.exists() and folder != folder.parent:
-            folder = folder.parent
-        if not folder.is_dir():
-            raise InputError("path", requirement, f"{str(file)!r}: {str(folder)!r} is no folder")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise InputError("path", requirement, f"{str(file)!r}: {str(folder)!r} may not be written to")
-        if file.exists() and not file.is_file():
-            raise InputError("path", requirement, f"{str(file)!r}, a pipe or device")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        if isinstance(error, InputError):
-            raise
-        raise InputError("path", requirement, f"{str(file)!r}: {reason}") from None
-    return file

@@ -10,12 +10,13 @@ from typing import Any
 from dspsep import _audio
 from dspsep._typing import Array
 from dspsep.display._html import write
+from dspsep.display._paths import check_path
 from dspsep.errors import InputError
 from dspsep.metrics.evaluation import evaluate
 from dspsep.reports._compose import composed
 from dspsep.reports._inputs import blocks_of, checked_mixture, cut, scoring
 from dspsep.reports._passage import check_passage, passage_of
-from dspsep.reports._separation import check_path, separation
+from dspsep.reports._separation import separation
 from dspsep.sources import Sources
 
 __all__ = ["Asked", "written"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dspsep.display import _sound
-from dspsep.display._html import document, element
+from dspsep.display._html import Markup, document, element
 from dspsep.display._player import Strip, player
 from tests.browser.harness import HERE, LIVE, RATE, noise, page_of, player_of, stems
 from tests.display.test_page import PAYLOADS
@@ -129,6 +129,35 @@ def test_sound_that_cannot_be_decoded_leaves_the_audio_elements(browser, tmp_pat
         browser.evaluate("new Promise((done) => setTimeout(done, 50))")
     assert audio_is_plain(browser)
     browser.press("1", " ")  # nobody listens any more
+    assert audio_is_plain(browser)
+    browser.assert_clean()
+
+
+def test_a_player_that_gives_up_leaves_the_others_alone(browser, tmp_path):
+    first = str(player_of(SOURCES, label="first")).replace("base64,ZkxhQw", "base64,AAAAAA", 1)
+    browser.show(tmp_path, document("T", Markup(first), player_of(SOURCES, label="second")))
+    browser.click(".dspsep-main >> nth=0")  # pointed at, focused, and played: decoding fails thrice
+    for _ in range(50):
+        if browser.evaluate("document.querySelectorAll('.dspsep-bar').length") == 1:
+            break
+        browser.evaluate("new Promise((done) => setTimeout(done, 50))")
+    browser.focus(".dspsep-main")
+    browser.press("1")
+    second = "document.querySelectorAll('.dspsep-player')[1].dspsepPlayer.state()"
+    assert browser.evaluate(second)["strips"][1]["solo"]
+    browser.assert_clean()
+
+
+def test_a_second_reference_of_a_source_is_heard_alone(browser, tmp_path):
+    sound = _sound.encode([SOURCES["source 0"]], RATE).uris[0]
+    rows = [("Mixture", "mixture", None), ("a", "source", None)]
+    rows += [("first", "reference", "a"), ("second", "reference", "a")]
+    strips = [Strip(name=name, audio=sound, role=role, of=of) for name, role, of in rows]
+    browser.show(tmp_path, document("T", player(strips, duration=0.5, sample_rate=RATE, label="T")))
+    seen = "[...document.querySelectorAll('.dspsep-strip')].map((one) => one.checkVisibility())"
+    assert browser.evaluate(seen) == [True, True, False, True]
+    browser.click("[aria-label='Listen to second alone']")
+    assert browser.state()["alone"] == 3
     browser.assert_clean()
 
 

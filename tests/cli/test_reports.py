@@ -16,6 +16,7 @@ from dspsep.cli._comparison import methods_of
 from dspsep.display import _figures
 from dspsep.display._html import number
 from dspsep.metrics import evaluate
+from dspsep.reports import _files
 from dspsep.reports._compose import mark_of
 from tests.display.test_page import Parsed, assert_harmless, noise, sounds
 
@@ -140,6 +141,23 @@ def test_what_is_not_ours_is_not_replaced(song, capsys):
     assert [path.name for path in Path(REPORT).parent.iterdir()] == ["report.html"]
 
 
+def test_what_others_put_there_meanwhile_is_not_replaced(song, capsys, monkeypatch):
+    def slow(*arguments, **options):
+        Path(REPORT).write_text("mine")
+        return "page"
+
+    monkeypatch.setattr(_files, "page_of_files", slow)
+    assert main(ARGUMENTS) == 1
+    assert "no report of dspsep's" in capsys.readouterr().err
+    assert Path(REPORT).read_text() == "mine"
+
+
+def test_a_part_behind_the_end_is_refused_before_any_work(song, capsys):
+    assert main([*ARGUMENTS, "--report-start", "99"]) == 1
+    assert "--report-start must be before the end, at" in capsys.readouterr().err
+    assert not list(Path().glob("separated/*/*/*.flac"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -215,7 +233,9 @@ def test_methods_as_they_are_typed():
     [
         ([], "--methods must be at least one method"),
         (["-m", "hpss", "HPSS"], "--methods must be of different names"),
-        (["-m", "hpsss"], "must be"),
+        (["-m", "hpsss"], "--methods must be of what dspsep has"),
+        (["-m", "hpss", "-o", "link.html"], "--report must be where nothing of others is replaced"),
+        (["-m", "hpss", "--report-start", "99"], "--report-start must be before the end"),
         (["-m", "HPSS(margin=0)"], "margin must be"),
         (["-m", "hpss", "-o", "true"], "--report must be the name of a file"),
         (["-m", "hpss", "-o", "song.wav"], "--report must be where nothing of others is replaced"),
@@ -227,6 +247,7 @@ def test_methods_as_they_are_typed():
     ],
 )
 def test_comparisons_that_make_no_sense(song, arguments, said, capsys):
+    Path("link.html").symlink_to("nowhere")
     assert main(["compare", "song.wav", *arguments]) == 2
     assert said in capsys.readouterr().err
     assert not Path("comparison.html").exists()

@@ -525,6 +525,8 @@ def test_what_cannot_be_shown_is_refused_before_writing(tmp_path):
         (nan, good, {}, "mixture must be finite"),
         (mixture[:, :0], good, {}, "mixture must be at least one sample long"),
         (mixture, good, {"sample_rate": 0}, "sample_rate must be"),
+        (mixture, good, {"title": None}, "title must be a string"),
+        (mixture, good, {"intro": 3}, "intro must be a string"),
         (mixture, Sources.from_dict(good, 44100), {}, "sample_rate must be that of the sources, 44100 Hz"),
         (mixture, good, {"scores": {"a": 3.0}}, r"scores\['a'\] must be a mapping"),
         (mixture, good, {"scores": {"a": {"x": "high"}}}, r"scores\['a'\]\['x'\] must be a number"),
@@ -532,4 +534,6 @@ def test_what_cannot_be_shown_is_refused_before_writing(tmp_path):
     for audio, sources, options, message in cases:
         with pytest.raises(InputError, match=message):
             page_of(tmp_path, audio, sources, **options)
+    with pytest.raises(InputError, match="path must be the name of a file"):
+        write_page(tmp_path, mixture=mixture, sources=good, sample_rate=RATE, title="T")
     assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from dspsep import InputError, Sources
-from dspsep.display import StemPlayer, _html, _sound
+from dspsep.display import StemPlayer, _figures, _html, _sound
 from dspsep.display._html import document, element
 from dspsep.display._player import Strip, player
 from tests.display.test_page import Parsed, decoded, noise
@@ -83,6 +83,8 @@ def test_levels_are_shared_by_all_and_what_was_done_is_said():
     assert np.abs(strips(page)[2][2] - gain * sources["quiet"]).max() <= 0.51 / 2**15
     assert re.search(r"All sounds are 1[0-9]\.\d dB quieter than the arrays", page)
     assert "\u221260.0 dB re mixture" in page
+    louder = Sources.from_dict({"a": np.full(100, 0.5), "b": np.full(100, -0.02)}, RATE)
+    assert "+0.4 dB re mixture" in louder.play(picture="waveform").page
     four = Sources.from_dict({"a": noise(4)}, RATE).play(picture="waveform")
     assert "the first is heard" in four.page
     silent = Sources.from_dict({"a": np.zeros(100), "b": np.zeros(100)}, RATE).play(picture="waveform")
@@ -94,6 +96,7 @@ def test_levels_are_shared_by_all_and_what_was_done_is_said():
     ("options", "message"),
     [
         ({"start": 1.0}, "start must be before the end, which is at 1 s"),
+        ({"start": 1e308}, "start must be before the end, which is at 1 s"),
         ({"start": -0.1}, "start must be"),
         ({"duration": 0.0}, "duration must be"),
         ({"duration": np.nan}, "duration must be"),
@@ -115,6 +118,36 @@ def test_levels_are_shared_by_all_and_what_was_done_is_said():
 def test_what_cannot_be_played_is_refused(options, message):
     with pytest.raises(InputError, match=message):
         sources_of().play(**options)
+
+
+@pytest.mark.parametrize(
+    ("audio", "rate", "message"),
+    [
+        ({"a": np.zeros(8)}, np.nan, "sample_rate must be"),
+        ({"a": np.zeros(8)}, 0, "sample_rate must be"),
+        ({1: np.zeros(8)}, RATE, "a source's name must be a string; got 1"),
+        ({str(k): np.full(8, 1e307) for k in range(20)}, RATE, "mixture must be"),
+    ],
+)
+def test_sources_that_nobody_checked_are_refused(audio, rate, message):
+    with np.errstate(over="ignore"), pytest.raises(InputError, match=message):
+        Sources(audio, rate).play(picture="waveform")
+
+
+@pytest.mark.parametrize("picture", ["spectrogram", "waveform"])
+def test_levels_further_apart_than_numbers_have_room_for(monkeypatch, picture):
+    monkeypatch.setattr(_figures.Spectrograms, "picture", lambda self, index: b"")
+    sound = noise(1, 800).astype(np.float64)
+    far = Sources.from_dict({"loud": 1e300 * sound, "quiet": 1e-300 * sound}, RATE)
+    assert re.search(r"\u221212000(\.0)? decibels", far.play(picture=picture).page)
+
+
+def test_what_a_notebook_shows_of_many_sources_is_short():
+    short = noise(2, 60)
+    sixty = Sources.from_dict({f"s{k}": short for k in range(60)}, RATE)
+    assert "srcdoc" in sixty._repr_html_()
+    more = Sources.from_dict({**sixty, "s60": short}, RATE)
+    assert "More than 60 sources" in more._repr_html_()
 
 
 def test_old_libraries_say_what_to_do(monkeypatch):

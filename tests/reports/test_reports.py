@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import warnings
@@ -173,6 +174,45 @@ def test_methods_side_by_side(song, tmp_path):
     assert references_of_both == ["3 5", "4 6"]
     assert "Nothing was warned of." in page
     assert "Careful." in parsed.content("li")
+
+
+def test_the_method_takes_what_the_function_takes():
+    function, method = (inspect.signature(one).parameters for one in (write_report, Sources.report))
+    assert {n: p.default for n, p in function.items() if n != "sources"} == {
+        n: p.default for n, p in method.items() if n != "self"
+    }
+
+
+def paired(page):
+    """Return what each source of a page is called, and the reference that it is switched to."""
+    articles = re.findall(r"<article .*?</article>", page)
+    names = [re.search("<bdi>(.*?)</bdi>", one)[1] for one in articles]
+    found = []
+    for index, name in enumerate(names):
+        if 'data-role="source"' in articles[index]:
+            of = [re.search('data-of="(.*?)"', one) for one in articles]
+            truths = [k for k, one in enumerate(of) if one and str(index) in one[1].split()]
+            found.append((name, [names[k] for k in truths]))
+    return found
+
+
+def test_sources_are_switched_to_what_they_are_scored_by(tmp_path):
+    true = references_of(noise(2, 6000), ("a", "b"))
+    swapped = Sources.from_dict({"a": true["b"], "b": true["a"]}, RATE)
+    straight = Sources.from_dict(true, RATE)
+    options = {"references": true, "permutation": True, "protocol": "scale_invariant"}
+    page = read(write_comparison(tmp_path / "x.html", {"one": swapped, "two": straight}, **options))
+    assert paired(page) == [("b", ["b"]), ("a", ["a"]), ("a", ["a"]), ("b", ["b"])]
+    assert "Called a by this method" in page
+    page = read(swapped.report(tmp_path / "x.html", **options))
+    assert paired(page) == [("a", ["b"]), ("b", ["a"])]
+
+    # Of what is scored by a sum there is no one source, and none that only has its name.
+    options = {"references": true, "mapping": {"a": ["a", "b"], "b": "a"}, "protocol": "scale_invariant"}
+    page = read(swapped.report(tmp_path / "x.html", **options))
+    assert paired(page) == [("a", ["b"]), ("b", [])]
+    page = read(write_comparison(tmp_path / "x.html", {"one": swapped}, **options))
+    assert paired(page) == [("b", ["b"]), ("b (one)", [])]
 
 
 def hostile_page(folder, name):
@@ -351,6 +391,7 @@ def test_what_is_there_stays_if_something_fails(song, tmp_path, monkeypatch):
         ({"protocol": "best"}, "protocol must be one of"),
         ({"start": -1}, "start must be"),
         ({"start": 1}, "start must be before the end, at 0.75 s"),
+        ({"start": 1e308}, "start must be before the end, at 0.75 s"),
         ({"duration": 0}, "duration must be"),
         ({"duration": float("nan")}, "duration must be"),
         ({"warnings": "one"}, "warnings must be"),
