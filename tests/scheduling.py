@@ -28,7 +28,7 @@ _TOGETHER = {
     **dict.fromkeys(("cascaded", "iterative", "two"), "hpss"),
 }
 # Kernels have underscores in their names, and nothing else in the parameters of these tests has.
-_KERNEL = re.compile(r"(?:^|-)([a-z]+(?:_[a-z]+)+|product|stft|istft)(?=-|$)")
+_KERNEL = re.compile(r"(?:^|-)([a-z]+(?:_[a-z]+)+|product|stft|istft|multiplied|extrapolated)(?=-|$)")
 
 
 def scope_of(nodeid: str) -> str:

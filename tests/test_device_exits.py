@@ -316,7 +316,7 @@ FUNCTIONS = {
 NOT_OF_ARRAYS = {
     "cite", "describe", "evaluate_folders", "from_json", "get_num_threads", "load", "load_model",
     "num_threads", "read_midi", "run_benchmark", "save", "score_start", "separate_file", "set_num_threads",
-    "warmup",
+    "warmup", "write_comparison", "write_report",
 }  # fmt: skip
 
 

@@ -28,7 +28,7 @@ PAIRS = {
         "pyroomacoustics `ilrma`, by rows",
     ),
     "`fastmnmf2`": ("`fastmnmf2`, start changed", "pyroomacoustics `fastmnmf2`"),
-    '`fastmnmf2`, `steps="joint"`': ("pyroomacoustics `fastmnmf2`",),
+    '`fastmnmf2`, `update="joint"`': ("pyroomacoustics `fastmnmf2`",),
 }
 
 Array = np.ndarray[Any, Any]
@@ -93,13 +93,13 @@ def _pra_ilrma_by_rows(X: Array, n_sources: int, seed: int) -> Array:
         return peers.pra_ilrma(X, n_sources, seed)
 
 
-def _fastmnmf2(*, change: bool = False, steps: str = "usual") -> peers.Call:
+def _fastmnmf2(*, change: bool = False, update: str = "usual") -> peers.Call:
     def call(X: Array, n_sources: int, seed: int) -> Array:
         from dspsep import fastmnmf2
 
         start = fastmnmf2_start(X, n_sources, seed)
         start["W"] = changed(start["W"]) if change else start["W"]
-        settings = {"n_iter": peers.N_ITER, "n_components": peers.N_TEMPLATES, "steps": steps}
+        settings = {"n_iter": peers.N_ITER, "n_components": peers.N_TEMPLATES, "update": update}
         Q, g, W, H, _ = fastmnmf2(X, n_sources, **settings, **start)
         return _filtered(X, Q, g, W, H)
 
@@ -123,8 +123,8 @@ def _methods() -> Iterator[Method]:
     yield _row(f"{pra} `ilrma`, by rows", pra, _pra_ilrma_by_rows, _determined, n_seeds=1, cost=1)
     yield _row("`fastmnmf2`", "dspsep", _fastmnmf2(), n_seeds=N_SEEDS, cost=1)
     yield _row("`fastmnmf2`, start changed", "dspsep", _fastmnmf2(change=True), n_seeds=1, cost=1)
-    joint = _fastmnmf2(steps="joint")
-    yield _row('`fastmnmf2`, `steps="joint"`', "dspsep", joint, n_seeds=N_SEEDS, cost=1)
+    joint = _fastmnmf2(update="joint")
+    yield _row('`fastmnmf2`, `update="joint"`', "dspsep", joint, n_seeds=N_SEEDS, cost=1)
     yield _row(f"{pra} `fastmnmf2`", pra, peers.pra_fastmnmf2, n_seeds=N_SEEDS, cost=2)
 
 

@@ -125,7 +125,7 @@ def test_fastmnmf2_leads_elsewhere_but_not_by_chance():
 
 def test_joint_steps_are_those_of_pyroomacoustics():
     ours, theirs = (
-        STORED.row(name) for name in ('`fastmnmf2`, `steps="joint"`', "pyroomacoustics `fastmnmf2`")
+        STORED.row(name) for name in ('`fastmnmf2`, `update="joint"`', "pyroomacoustics `fastmnmf2`")
     )
     assert len(ours.cells) == 13
     assert {cell.n_seeds for cell in ours.cells.values()} == {10}

@@ -78,14 +78,14 @@ def terms(X, Q, g, W, H):
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("update", STEPS)
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 @pytest.mark.parametrize("name", odd_spectra())
-def test_the_objective_never_rises(name, dtype, steps):
+def test_the_objective_never_rises(name, dtype, update):
     X = odd_spectra()[name].astype(dtype)
     before = X.copy()
     for n_sources in (1, 2, 3):
-        Q, g, W, H, losses = fastmnmf2(X, n_sources, n_components=2, n_iter=12, steps=steps)
+        Q, g, W, H, losses = fastmnmf2(X, n_sources, n_components=2, n_iter=12, update=update)
         assert all(np.isfinite(found).all() for found in (Q, g, W, H, losses))
         if name == "silence":
             assert len(losses) == 1
@@ -140,13 +140,13 @@ def test_images_are_those_of_the_wiener_filter(n_channels, n_sources):
     np.testing.assert_allclose(images.sum(axis=0), X, atol=1e-10)
 
 
-@pytest.mark.parametrize("steps", ["usual", "long"])
+@pytest.mark.parametrize("update", ["usual", "long"])
 @pytest.mark.parametrize(("n_channels", "n_sources"), CASES)
-def test_likelihood_is_no_worse_than_a_peers(n_channels, n_sources, steps):
+def test_likelihood_is_no_worse_than_a_peers(n_channels, n_sources, update):
     """As many iterations from the same start: the peer updates W and H at once, which are longer steps."""
     X, W, H = case(n_channels, n_sources)
     theirs = float(np.load(ORACLE)[f"loss_{n_channels}_{n_sources}"])
-    *factors, _ = fastmnmf2(X, n_sources, n_components=N_COMPONENTS, n_iter=N_ITER, W=W, H=H, steps=steps)
+    *factors, _ = fastmnmf2(X, n_sources, n_components=N_COMPONENTS, n_iter=N_ITER, W=W, H=H, update=update)
     assert loss(X, *factors) <= theirs
 
 
@@ -155,7 +155,7 @@ def test_joint_steps_are_those_of_a_peer(n_channels, n_sources):
     """The peer ends with an update of Q, which is where the iteration after that begins."""
     X, W, H = case(n_channels, n_sources)
     theirs = float(np.load(ORACLE)[f"loss_{n_channels}_{n_sources}"])
-    settings = {"n_components": N_COMPONENTS, "W": W, "H": H, "steps": "joint"}
+    settings = {"n_components": N_COMPONENTS, "W": W, "H": H, "update": "joint"}
     before, after = (
         loss(X, *fastmnmf2(X, n_sources, n_iter=n_iter, **settings)[:4]) for n_iter in (N_ITER, N_ITER + 1)
     )
@@ -208,15 +208,15 @@ def test_scales(factor):
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("steps", STEPS)
-def test_steps_that_fail_are_taken_back(monkeypatch, steps):
+@pytest.mark.parametrize("update", STEPS)
+def test_steps_that_fail_are_taken_back(monkeypatch, update):
     safe = _multichannel_updates._SAFE
-    too_long = safe._replace(W=3.0, H=3.0, g=3.0, joint=steps == "joint")
-    monkeypatch.setitem(_multichannel_updates.STEPS, steps, too_long)
+    too_long = safe._replace(W=3.0, H=3.0, g=3.0, joint=update == "joint")
+    monkeypatch.setitem(_multichannel_updates.STEPS, update, too_long)
     X = spectrum(2)
-    *_, losses = fastmnmf2(X, 3, n_components=2, n_iter=12, steps=steps)
-    monkeypatch.setitem(_multichannel_updates.STEPS, steps, safe)
-    *_, plain = fastmnmf2(X, 3, n_components=2, n_iter=12, steps=steps)
+    *_, losses = fastmnmf2(X, 3, n_components=2, n_iter=12, update=update)
+    monkeypatch.setitem(_multichannel_updates.STEPS, update, safe)
+    *_, plain = fastmnmf2(X, 3, n_components=2, n_iter=12, update=update)
     assert len(losses) == 13
     assert np.diff(losses).max() <= 0
     assert losses == plain
@@ -337,8 +337,8 @@ def test_models_are_stored_and_know_what_they_fit(tmp_path):
         ({"init": "directions"}, "init"),
         ({"init": HPSS(), "n_sources": 3}, "init"),
         ({"init": np.zeros(3)}, "init"),
-        ({"steps": "short"}, "steps"),
-        ({"steps": 1}, "steps"),
+        ({"update": "short"}, "update"),
+        ({"update": 1}, "update"),
     ],
 )
 def test_settings_are_checked(settings, name):

@@ -64,7 +64,7 @@ def fastmnmf2(
     g: Array | None = None,
     W: Array | None = None,
     H: Array | None = None,
-    steps: Literal["usual", "long", "joint"] = "usual",
+    update: Literal["usual", "long", "joint"] = "usual",
     callback: Callable[[int, float], bool | None] | None = None,
 ) -> tuple[Array, Array, Array, Array, tuple[float, ...]]:
     """Learn spectra and directions of sources from a multichannel spectrum.
@@ -90,7 +90,7 @@ def fastmnmf2(
         Spectra to begin with, not negative. By default random.
     H : array of shape (n_sources, n_components, n_frames), optional
         Activations to begin with, not negative. By default random.
-    steps : {"usual", "long", "joint"}, default="usual"
+    update : {"usual", "long", "joint"}, default="usual"
         How factors move: see `FastMNMF2`.
     callback : callable, optional
         Called with the number of iterations and the objective after each. Returning True ends them.
@@ -144,7 +144,7 @@ def fastmnmf2(
     start = with_given(data, start, {"Q": Q, "g": g, "W": W, "H": H})
     report = None if callback is None else lambda *told: bool(callback(*told))
     n_iter = 0 if data.silent else n_iter
-    factors, losses = iterate(data, start, n_iter, report, steps=_checked_steps(steps))
+    factors, losses = iterate(data, start, n_iter, report, steps=_checked_update(update))
     return *factors._replace(H=in_units(data, factors.H)), losses
 
 
@@ -169,7 +169,7 @@ class FastMNMF2(Separator):
         What begins: any separator of as many sources, from whose images spectra, demixing matrices and
         directivities are learned. By default ``CACGMM(n_sources=n_sources, seed=seed)``. With ``"random"``
         spectra are random and direction m belongs to source m, as in the paper.
-    steps : {"usual", "long", "joint"}, default="usual"
+    update : {"usual", "long", "joint"}, default="usual"
         How factors move, until the objective would rise; then by the steps of the paper. Usually each sees
         what is newest of the others, and steps of activations are longer. If all are ``"long"`` the
         objective falls faster, but spectra settle before directions are found: sources are told apart less
@@ -233,7 +233,7 @@ class FastMNMF2(Separator):
     n_components: int = 16
     n_iter: int = 100
     init: Separator | Literal["random"] | None = None
-    steps: Literal["usual", "long", "joint"] = "usual"
+    update: Literal["usual", "long", "joint"] = "usual"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -243,7 +243,7 @@ class FastMNMF2(Separator):
             object.__setattr__(self, name, _checks.plain(getattr(self, name)))
         check_iterations(self.n_sources, self.n_iter, self.seed)
         _checks.integer("n_components", self.n_components, minimum=1, maximum=_MAX_N_COMPONENTS)
-        _checked_steps(self.steps)
+        _checked_update(self.update)
         if self.init is not None and not (isinstance(self.init, str) and self.init == "random"):
             if not isinstance(self.init, Separator):
                 raise InputError("init", "a separator, 'random' or None", repr(self.init)[:80])
@@ -321,7 +321,7 @@ class FastMNMF2(Separator):
         start = self._start(data, spectrogram, samples, callback)
         report = partial(_tell, callback, "fit", self.n_iter)
         n_iter = 0 if data.silent else self.n_iter
-        factors, losses = iterate(data, start, n_iter, report, steps=self.steps)
+        factors, losses = iterate(data, start, n_iter, report, steps=self.update)
         return FastMNMF2Model(
             demixing=factors.Q,
             directivity=factors.g,
@@ -370,10 +370,10 @@ def _check_number(found: int, wanted: int) -> None:
         raise InputError("init", f"a separator of {wanted} sources, as n_sources says", f"{found}", remedy)
 
 
-def _checked_steps(steps: object) -> str:
-    if not isinstance(steps, str) or steps not in STEPS:
-        raise InputError("steps", "'usual', 'long' or 'joint'", repr(steps)[:80])
-    return steps
+def _checked_update(update: object) -> str:
+    if not isinstance(update, str) or update not in STEPS:
+        raise InputError("update", "'usual', 'long' or 'joint'", repr(update)[:80])
+    return update
 
 
 def _tell(callback: Callback | None, stage: str, n_iterations: int, iteration: int, loss: float) -> bool:
