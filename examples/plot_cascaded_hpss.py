@@ -77,3 +77,7 @@ for title, separator in {
     found = ", ".join(f"{name} {si_sdr(truth[name], parts[name]):4.1f} dB" for name in truth)
     print(f"{title:13} {found}")
 plt.show()
+
+# %%
+# To listen: the settings of the paper.
+sources.play(duration=10)

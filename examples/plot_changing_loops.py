@@ -90,3 +90,7 @@ for shift, half, colour in ((-0.2, 0, "#3b6ea5"), (0.2, 1, "#d08030")):
 ax.set(xticks=places, xticklabels=gains, ylabel="gain of the voice in dB")
 ax.legend(frameon=False)
 plt.show()
+
+# %%
+# To listen: what the medians of neighbours make of it.
+found["NearestNeighborMedian"].play(duration=10)

@@ -90,3 +90,7 @@ for peaks in ("local_std", "threshold"):
         f"{peaks:11}", *(f"{name} {si_sdr(reference, found[name]):5.1f}" for name, reference in truth.items())
     )
 plt.show()
+
+# %%
+# To listen: what the peaks left on either side.
+sources.play(duration=10)

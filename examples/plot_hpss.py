@@ -57,3 +57,7 @@ ax.invert_yaxis()
 ax.set(xlabel="share of the stem", title="HPSS(margin=2.0)")
 ax.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False)
 plt.show()
+
+# %%
+# To listen: the song with the strict margin; the residual is what neither part won.
+strict.play(duration=10)

@@ -95,3 +95,7 @@ for warning in caught:
 for name, true in room.sources.items():
     best = max(si_sdr(true, audio) for audio in result.values())
     print(f"{name}: {best:.1f} dB, in the mixture {si_sdr(true, room.mixture):.1f} dB")
+
+# %%
+# To listen: both sources of the first mixture.
+sources.play(duration=10)

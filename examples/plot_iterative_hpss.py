@@ -69,3 +69,7 @@ for n_iter in (1, 10, 50, 200):
     scores = (f"{name} {si_sdr(reference, parts[name]):5.1f}" for name, reference in truth.items())
     print(f"{n_iter:3} steps", *scores, f"  objective {parts.model.loss[-1]:.1f}")
 plt.show()
+
+# %%
+# To listen: the two parts of the song.
+sources.play(duration=10)

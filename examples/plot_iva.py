@@ -99,3 +99,7 @@ for ax, (name, audio) in zip(axes, found["ILRMA"].items(), strict=True):
     ax.set_title(f"ILRMA: {name}, first microphone")
     ax.label_outer()
 plt.show()
+
+# %%
+# To listen: the two talkers, as both microphones hear them.
+found["FDICA, by correlation"].play(duration=10)

@@ -107,3 +107,7 @@ notes, strokes = kam(V[0], [Horizontal(frames=31), Vertical(bins=31)])
 print(notes.shape, strokes.shape)
 
 plt.show()
+
+# %%
+# To listen: the voice and its accompaniment.
+sources.play(duration=10)

@@ -94,3 +94,7 @@ for ax, (title, audio) in zip(axes, shown.items(), strict=True):
     ax.set_title(title)
     ax.label_outer()
 plt.show()
+
+# %%
+# To listen: three talkers from two microphones.
+filtered.play(duration=10)

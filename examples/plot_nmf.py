@@ -128,3 +128,7 @@ for name, estimate in clusters.items():
     print(f"{name} is most like {closest}: mixture {before:.1f}, the group {after:.1f}")
 
 plt.show()
+
+# %%
+# To listen: the two groups by timbre.
+clusters.play(duration=10)

@@ -69,3 +69,7 @@ for name, reference in truth.items():
     print(f"{name:6}", "mixture {:5.1f}  fixed {:5.1f}  adapted {:5.1f}".format(*scores))
 
 plt.show()
+
+# %%
+# To listen: each drum, and B for the true one.
+sources.play(references=scene.sources, duration=10)

@@ -95,3 +95,7 @@ for drum, name, other in zip(drums, names, best, strict=True):
     print(f"{drum:10}", "{:8.1f} {:9.1f} {:11.1f}".format(*gains))
 
 plt.show()
+
+# %%
+# To listen: the first seconds, when little was learned yet.
+sources.play(duration=10)

@@ -79,3 +79,7 @@ for (row, column), value in np.ndenumerate(decibels):
 ax.set(xticks=range(3), xticklabels=list(sources), yticks=range(3), yticklabels=list(parts))
 figure.colorbar(image, ax=ax, label="share of the output in dB")
 plt.show()
+
+# %%
+# To listen: both talkers, and the background.
+sources.play(duration=10)

@@ -136,3 +136,7 @@ for ax, factor in zip(axes, (1, 10), strict=True):
     ax.set(xlabel="delay (µs)", title=f"delays times {factor}", xlim=extent[:2])
 axes[0].set_ylabel("symmetric attenuation")
 plt.show()
+
+# %%
+# To listen: three sources from left to right.
+by_projections.play(duration=10)

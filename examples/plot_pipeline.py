@@ -88,3 +88,7 @@ for label, separator in rows.items():
 # The pipeline is a value: it can be printed, stored as text, compared and sent to others.
 print(pipeline)
 print(pipeline.to_json()[:160], "…")
+
+# %%
+# To listen: what the pipeline makes of the song.
+sources.play(duration=10)

@@ -87,3 +87,7 @@ for name, separator in {
 print(beat_spectrum(V).shape)
 
 plt.show()
+
+# %%
+# To listen: what repeats, and what does not.
+sources.play(duration=10)

@@ -100,3 +100,7 @@ for weights, fitted in {"voice": model, "none": RPCA(weights=None).fit(spectrogr
             scores = (f"{name} {si_sdr(ref, parts[name]):5.1f}" for name, ref in truth.items())
             print(f"weights {weights:5} {mask:6} cutoff {cutoff or 'none':>5}", *scores)
 plt.show()
+
+# %%
+# To listen: the low rank, and what is sparse.
+sources.play(duration=10)

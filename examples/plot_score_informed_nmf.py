@@ -153,3 +153,7 @@ for label, change in wrong.items():
     print(f"{label:16}", "right hand {:5.1f} dB  left hand {:5.1f} dB".format(*gain))
 
 plt.show()
+
+# %%
+# To listen: the two hands.
+sources.play(duration=10)

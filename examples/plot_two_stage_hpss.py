@@ -57,3 +57,7 @@ for name, reference in truth.items():
     before, after = si_sdr(reference, scene.mixture), si_sdr(reference, sources[name])
     print(f"{name:13} {before:5.1f} dB before, {after:5.1f} dB after")
 plt.show()
+
+# %%
+# To listen: the song without its singer, and the singer.
+sources.play(duration=10)
