@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from dspsep._typing import Array
+from dspsep.errors import BackendError
 
 __all__ = ["REAL", "blocks", "launch"]
 
@@ -54,5 +55,17 @@ def launch(
 def _compiled(source: str, name: str) -> Callable[[tuple[int, ...], tuple[int, ...], tuple[Any, ...]], None]:
     import cupy
 
-    kernel: Callable[..., None] = cupy.RawKernel(source, name, options=_OPTIONS)  # one binary for each device
-    return kernel
+    kernel = cupy.RawKernel(source, name, options=_OPTIONS)  # one binary for each device
+
+    def run(grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...]) -> None:
+        # A kernel runs on the current device, and reads whatever the addresses mean there.
+        current = cupy.cuda.runtime.getDevice()
+        for argument in arguments:
+            if not isinstance(argument, _SCALARS) and argument.device.id != current:
+                raise BackendError(
+                    f"arrays must live on CuPy's current device; got one of device {argument.device.id},"
+                    f" and device {current} is current. Work on it inside `with array.device:`."
+                )
+        kernel(grid, block, arguments)
+
+    return run
