@@ -61,6 +61,7 @@ sphinx_gallery_conf = {
         ]
     ),
     "abort_on_example_error": True,
+    "capture_repr": ("_repr_html_",),  # players; not what setting the labels of axes happens to return
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
