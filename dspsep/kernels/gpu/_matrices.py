@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from functools import cache
 
-from dspsep._typing import Array, Namespace
 from dspsep.kernels.gpu._launch import REAL
 
-__all__ = ["MOST_CHANNELS", "THREADS", "contiguous", "empty", "source_of"]
+__all__ = ["MOST_CHANNELS", "THREADS", "source_of"]
 
 #: More channels than this are left to `generic`: a matrix of one thread would be 1 KiB and more.
 MOST_CHANNELS = 8
@@ -185,15 +184,3 @@ def source_of(
     lines = "\n".join(f"#define {name} {value}" for name, value in numbers.items())
     parts = lines + _COMPLEX + (_SUMS if sums else "") + (_MATRICES if matrices else "") + kernel
     return parts.replace("REAL", REAL[dtype])
-
-
-def contiguous(xp: Namespace, values: Array, dtype: str | None = None) -> Array:
-    """Return values in one run of memory, in another precision if one is given; no copy if they are."""
-    run: Array = xp.ascontiguousarray(values if dtype is None else values.astype(dtype, copy=False))
-    return run
-
-
-def empty(xp: Namespace, shape: tuple[int, ...], dtype: str, like: Array) -> Array:
-    """Return an array whose values are to come, where another is."""
-    values: Array = xp.empty(shape, dtype=dtype, device=like.device)
-    return values

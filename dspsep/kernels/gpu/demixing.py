@@ -20,9 +20,10 @@ import numpy as np
 from dspsep import _backend
 from dspsep._typing import Array
 from dspsep.kernels import generic
+from dspsep.kernels.gpu._arrays import contiguous, empty
 from dspsep.kernels.gpu._covariances import covariance_source
 from dspsep.kernels.gpu._launch import blocks, launch
-from dspsep.kernels.gpu._matrices import MOST_CHANNELS, THREADS, contiguous, empty, source_of
+from dspsep.kernels.gpu._matrices import MOST_CHANNELS, THREADS, source_of
 from dspsep.kernels.gpu.sweeps import projection_sweep, steering_sweep
 
 __all__ = [
@@ -45,9 +46,9 @@ def weighted_covariances(spectra: Array, weights: Array, ridge: float) -> Array:
     n_sources = weights.shape[0]
     if max(n_channels, n_sources) > MOST_CHANNELS:
         return generic.weighted_covariances(spectra, weights, ridge)
-    xp = _backend.namespace(spectra, weights)
-    spectra, weights = contiguous(xp, spectra), contiguous(xp, weights, "float64")
-    covariances = empty(xp, (n_freqs, n_sources, n_channels, n_channels), "complex128", spectra)
+    _backend.namespace(spectra, weights)  # which refuses arrays of two places
+    spectra, weights = contiguous(spectra), contiguous(weights, "float64")
+    covariances = empty((n_freqs, n_sources, n_channels, n_channels), "complex128", spectra)
     source, per_bin = covariance_source(
         spectra.dtype.name,
         n_channels,
@@ -98,10 +99,10 @@ def bin_covariances(spectra: Array, demixing: Array, ridge: float) -> tuple[Arra
     n_sources = demixing.shape[1]
     if n_channels > MOST_CHANNELS:
         return generic.bin_covariances(spectra, demixing, ridge)
-    xp = _backend.namespace(spectra, demixing)
-    spectra, demixing = contiguous(xp, spectra), contiguous(xp, demixing)
-    covariances = empty(xp, (n_freqs, n_sources, n_channels, n_channels), "complex128", spectra)
-    norms = empty(xp, (n_freqs, n_sources), "float64", spectra)
+    _backend.namespace(spectra, demixing)  # which refuses arrays of two places
+    spectra, demixing = contiguous(spectra), contiguous(demixing)
+    covariances = empty((n_freqs, n_sources, n_channels, n_channels), "complex128", spectra)
+    norms = empty((n_freqs, n_sources), "float64", spectra)
     source, per_bin = covariance_source(
         spectra.dtype.name,
         n_channels,
@@ -186,8 +187,7 @@ def _adding(dtype: str) -> str:
 
 def sum_of_parts(parts: Array) -> Array:
     """Return the sum over the first axis, in double precision and a fixed order."""
-    xp = _backend.namespace(parts)
-    sums = empty(xp, parts.shape[1:], "float64", parts)
+    sums = empty(parts.shape[1:], "float64", parts)
     n = sums.size
     if n:
         grid, sizes = (blocks(n, _OUTPUTS),), (np.int64(n), np.int64(parts.shape[0]))
@@ -206,10 +206,10 @@ def demixed_powers(spectra: Array, demixing: Array, ridge: float) -> Array:
     n_sources = demixing.shape[1]
     if max(n_channels, n_sources) > MOST_CHANNELS:
         return generic.demixed_powers(spectra, demixing, ridge)
-    xp = _backend.namespace(spectra, demixing)
-    spectra, demixing = contiguous(xp, spectra), contiguous(xp, demixing)
+    _backend.namespace(spectra, demixing)  # which refuses arrays of two places
+    spectra, demixing = contiguous(spectra), contiguous(demixing)
     n_groups, n_runs = -(-n_freqs // _BINS), blocks(n_frames, THREADS)
-    parts = empty(xp, (n_groups, n_sources, n_frames), spectra.dtype.name, spectra)
+    parts = empty((n_groups, n_sources, n_frames), spectra.dtype.name, spectra)
     if n_groups:
         source = _powers_source(spectra.dtype.name, n_channels, n_sources)
         sizes = np.int64(n_freqs), np.int64(n_frames), np.int64(n_runs)

@@ -33,6 +33,7 @@ from dspsep._typing import Array, Namespace
 from dspsep.kernels import generic
 from dspsep.kernels._composed import composed
 from dspsep.kernels.generic import product, product_with_transposed
+from dspsep.kernels.gpu._arrays import contiguous, empty
 from dspsep.kernels.gpu._fused_terms import ADD_PARTS, N_OTHER, fused_source, n_own
 from dspsep.kernels.gpu._launch import REAL, blocks, launch
 from dspsep.kernels.gpu._terms import DIVERGENCES, TERMS, divergence_of
@@ -54,14 +55,14 @@ def divergence_terms(
     if values.dtype != model.dtype or values.shape != model.shape or values.dtype.name not in REAL:
         return generic.divergence_terms(values, model, floor, beta, with_loss)
     xp = _backend.namespace(values, model)
-    values, model = xp.ascontiguousarray(values), xp.ascontiguousarray(model)
+    values, model = contiguous(values), contiguous(model)
     numerator = xp.empty_like(values)
     denominator = None if beta == 1 else xp.empty_like(values)
     n = values.shape[0] * values.shape[1]
     n_blocks = min(blocks(n, 256), _MOST_BLOCKS)
-    losses = _empty(xp, values, (n_blocks if with_loss else 0,), xp.float64)
+    losses = empty((n_blocks if with_loss else 0,), xp.float64, values)
     real = values.dtype.type
-    plain = _empty(xp, values, (0,), values.dtype) if denominator is None else denominator
+    plain = empty((0,), values.dtype, values) if denominator is None else denominator
     scalars = real(floor), real(beta), real(beta - 1), np.int32(with_loss), np.int64(n)
     source = _source(values.dtype.name, beta)
     launch(source, "terms", (n_blocks,), (256,), values, model, numerator, plain, losses, *scalars)
@@ -138,19 +139,15 @@ def _parts(
     by_frames: bool,
 ) -> _Parts:
     xp = _backend.namespace(values, templates, activations)
-    arrays = [xp.ascontiguousarray(array) for array in (values, templates, activations)]
+    arrays = [contiguous(array) for array in (values, templates, activations)]
     n_components = templates.shape[0]
     filled = 8 * blocks(n_components, 8)
     n_frames, n_freqs = values.shape
     n_rows = blocks(n_frames if by_frames else n_freqs, n_own(filled))
     n_tiles, n_parts = _split(n_rows, n_freqs if by_frames else n_frames)
-    sums = _empty(
-        xp,
-        values,
-        (1 if beta == 1 else 2, n_parts, *(activations if by_frames else templates).shape),
-        xp.float32,
-    )
-    losses = _empty(xp, values, (0 if by_frames else n_rows * n_parts,), xp.float64)
+    shape = (1 if beta == 1 else 2, n_parts, *(activations if by_frames else templates).shape)
+    sums = empty(shape, xp.float32, values)
+    losses = empty((0 if by_frames else n_rows * n_parts,), xp.float64, values)
     launch(
         fused_source(filled, by_frames, divergence_of(beta)),
         "terms",
@@ -175,7 +172,7 @@ def _summed(parts: _Parts) -> _Sums:
     n_sums, n_parts, *shape = parts.sums.shape
     n, n_losses = shape[0] * shape[1], parts.losses.shape[0]
     sums = xp.empty_like(parts.sums[:, 0, ...])
-    loss = _empty(xp, sums, (), xp.float64)
+    loss = empty((), xp.float64, sums)
     if n_parts > 1 or n_losses:
         arrays = parts.sums, sums, parts.losses, loss
         numbers = np.int64(n), np.int32(n_parts), np.int32(n_losses)
@@ -190,12 +187,7 @@ def _loss(xp: Namespace, losses: Array, like: Array) -> Array:
     n_losses = losses.shape[0]
     if n_losses == 0:
         return xp.zeros((), dtype=xp.float64, device=like.device)  # type: ignore[no-any-return]
-    loss, none = _empty(xp, like, (), xp.float64), _empty(xp, like, (0,), xp.float32)
+    loss, none = empty((), xp.float64, like), empty((0,), xp.float32, like)
     numbers = np.int64(0), np.int32(0), np.int32(n_losses)
     launch(ADD_PARTS, "add_parts", (1, 1), (256,), none, none, losses, loss, *numbers)
     return loss
-
-
-def _empty(xp: Namespace, like: Array, shape: tuple[int, ...], dtype: object) -> Array:
-    empty: Array = xp.empty(shape, dtype=dtype, device=like.device)
-    return empty

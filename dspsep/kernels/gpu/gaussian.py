@@ -17,10 +17,11 @@ from functools import cache
 import numpy as np
 
 from dspsep import _backend
-from dspsep._typing import Array, Namespace
+from dspsep._typing import Array
 from dspsep.kernels import generic
+from dspsep.kernels.gpu._arrays import contiguous, empty
 from dspsep.kernels.gpu._launch import blocks, launch
-from dspsep.kernels.gpu._matrices import contiguous, empty, source_of
+from dspsep.kernels.gpu._matrices import source_of
 
 __all__ = ["gaussian_estimates", "gaussian_model", "gaussian_step"]
 
@@ -270,11 +271,11 @@ def _real(spectra: Array) -> str:
     return "float32" if spectra.dtype.name == "complex64" else "float64"
 
 
-def _places(xp: Namespace, parts: Array, R: Array, spectra: Array, posterior: bool) -> Array:
+def _places(parts: Array, R: Array, spectra: Array, posterior: bool) -> Array:
     """Return the places that sums of runs of frames make."""
     n_channels, n_frames, n_freqs = spectra.shape
     n_sources = parts.shape[1]
-    found = empty(xp, (n_sources, n_freqs, n_channels, n_channels), "complex128", spectra)
+    found = empty((n_sources, n_freqs, n_channels, n_channels), "complex128", spectra)
     sizes = np.int64(n_sources), np.int64(n_frames), np.int64(n_freqs)
     source, grid = (
         _source("finish", "float64", n_channels, 1, posterior),
@@ -288,16 +289,15 @@ def gaussian_model(spectra: Array, gain: float) -> tuple[Array, Array]:
     """See `dspsep.kernels.Kernels.gaussian_model`."""
     if not _fits(spectra, 1):
         return generic.gaussian_model(spectra, gain)
-    xp = _backend.namespace(spectra)
     n_channels, n_frames, n_freqs = spectra.shape
-    spectra, dtype = contiguous(xp, spectra), _real(spectra)
-    v = empty(xp, (n_frames, n_freqs), dtype, spectra)
-    parts = empty(xp, (blocks(n_frames, _FRAMES), 1, n_channels**2, n_freqs), "float64", spectra)
+    spectra, dtype = contiguous(spectra), _real(spectra)
+    v = empty((n_frames, n_freqs), dtype, spectra)
+    parts = empty((blocks(n_frames, _FRAMES), 1, n_channels**2, n_freqs), "float64", spectra)
     sizes = np.float64(gain), np.int64(n_frames), np.int64(n_freqs)
     source = _source("learn", dtype, n_channels, 1)
     launch(source, "learn", _grid(spectra), (_LANES,), spectra, v, parts, *sizes)
-    nowhere = empty(xp, (1,), "complex128", spectra)
-    return v, _places(xp, parts, nowhere, spectra, False)[0, ...]
+    nowhere = empty((1,), "complex128", spectra)
+    return v, _places(parts, nowhere, spectra, False)[0, ...]
 
 
 def gaussian_step(
@@ -309,10 +309,10 @@ def gaussian_step(
     xp = _backend.namespace(spectra, v, R)
     n_channels, n_frames, n_freqs = spectra.shape
     n_sources, n_runs, dtype = v.shape[0], blocks(n_frames, _FRAMES), _real(spectra)
-    spectra, v, R = contiguous(xp, spectra), contiguous(xp, v, dtype), contiguous(xp, R)
-    found = empty(xp, v.shape, dtype, spectra)
-    parts = empty(xp, (n_runs, n_sources, n_channels**2 + posterior, n_freqs), "float64", spectra)
-    losses = empty(xp, (n_runs, n_freqs), "float64", spectra)
+    spectra, v, R = contiguous(spectra), contiguous(v, dtype), contiguous(R)
+    found = empty(v.shape, dtype, spectra)
+    parts = empty((n_runs, n_sources, n_channels**2 + posterior, n_freqs), "float64", spectra)
+    losses = empty((n_runs, n_freqs), "float64", spectra)
     sizes = np.int32(with_loss), np.int64(n_frames), np.int64(n_freqs)
     source = _source("renew", dtype, n_channels, n_sources, posterior)
     launch(
@@ -320,18 +320,19 @@ def gaussian_step(
         np.float64(gain), np.float64(noise), *sizes,
     )  # fmt: skip
     loss: Array = xp.sum(losses) if with_loss else xp.zeros((), dtype=xp.float64, device=spectra.device)
-    return found, _places(xp, parts, R, spectra, posterior), loss
+    return found, _places(parts, R, spectra, posterior), loss
 
 
 def gaussian_estimates(spectra: Array, v: Array, R: Array, noise: float, source: int | None) -> Array:
     """See `dspsep.kernels.Kernels.gaussian_estimates`."""
     if not _fits(spectra, v.shape[0]):
         return generic.gaussian_estimates(spectra, v, R, noise, source)
-    xp, dtype = _backend.namespace(spectra, v, R), _real(spectra)
+    _backend.namespace(spectra, v, R)  # which refuses arrays of two places
+    dtype = _real(spectra)
     n_channels, n_frames, n_freqs = spectra.shape
-    spectra, v, R = contiguous(xp, spectra), contiguous(xp, v, dtype), contiguous(xp, R)
+    spectra, v, R = contiguous(spectra), contiguous(v, dtype), contiguous(R)
     n_found = v.shape[0] if source is None else 1
-    found = empty(xp, (n_found, n_channels, n_frames, n_freqs), spectra.dtype.name, spectra)
+    found = empty((n_found, n_channels, n_frames, n_freqs), spectra.dtype.name, spectra)
     wanted = np.int32(-1 if source is None else source)
     code, sizes = _source("estimate", dtype, n_channels, v.shape[0]), (np.int64(n_frames), np.int64(n_freqs))
     arrays = spectra, v, R, found

@@ -18,9 +18,10 @@ import numpy as np
 from dspsep import _backend
 from dspsep._typing import Array
 from dspsep.kernels import generic
+from dspsep.kernels.gpu._arrays import contiguous, empty
 from dspsep.kernels.gpu._covariances import covariance_source
 from dspsep.kernels.gpu._launch import blocks, launch
-from dspsep.kernels.gpu._matrices import MOST_CHANNELS, THREADS, contiguous, empty, source_of
+from dspsep.kernels.gpu._matrices import MOST_CHANNELS, THREADS, source_of
 from dspsep.kernels.gpu.demixing import sum_of_parts
 
 __all__ = ["low_rank_covariances", "low_rank_terms"]
@@ -50,9 +51,10 @@ def low_rank_covariances(spectra: Array, templates: Array, activations: Array, r
     n_sources, _, n_components = templates.shape
     if max(n_channels, n_sources) > MOST_CHANNELS or n_components > _MOST_COMPONENTS:
         return generic.low_rank_covariances(spectra, templates, activations, ridge)
-    xp, dtype = _backend.namespace(spectra, templates, activations), spectra.dtype.name
-    models = (contiguous(xp, part, dtype) for part in (templates, activations))
-    covariances = empty(xp, (n_freqs, n_sources, n_channels, n_channels), "complex128", spectra)
+    _backend.namespace(spectra, templates, activations)  # which refuses arrays of two places
+    dtype = spectra.dtype.name
+    models = (contiguous(part, dtype) for part in (templates, activations))
+    covariances = empty((n_freqs, n_sources, n_channels, n_channels), "complex128", spectra)
     source, per_bin = covariance_source(
         dtype,
         n_channels,
@@ -63,7 +65,7 @@ def low_rank_covariances(spectra: Array, templates: Array, activations: Array, r
         J=n_components,
     )
     if n_freqs:
-        arrays = *models, contiguous(xp, spectra), covariances
+        arrays = *models, contiguous(spectra), covariances
         sizes = np.float64(ridge), np.int64(n_freqs), np.int64(n_frames)
         launch(source, "covariances", (n_freqs * per_bin,), (THREADS,), *arrays, *sizes)
     return covariances
@@ -176,13 +178,13 @@ def low_rank_terms(
     if max(n_channels, n_sources) > MOST_CHANNELS or n_components > _MOST_COMPONENTS:
         return generic.low_rank_terms(spectra, demixing, templates, activations, ridge)
     xp, dtype = _backend.namespace(spectra, demixing, templates, activations), spectra.dtype.name
-    spectra, demixing = contiguous(xp, spectra), contiguous(xp, demixing)
-    templates, activations = contiguous(xp, templates, dtype), contiguous(xp, activations, dtype)
-    updated = empty(xp, templates.shape, dtype, spectra)
-    powers = empty(xp, (n_freqs, n_sources, n_frames), dtype, spectra)
-    losses = empty(xp, (n_freqs, n_sources), "float64", spectra)
+    spectra, demixing = contiguous(spectra), contiguous(demixing)
+    templates, activations = contiguous(templates, dtype), contiguous(activations, dtype)
+    updated = empty(templates.shape, dtype, spectra)
+    powers = empty((n_freqs, n_sources, n_frames), dtype, spectra)
+    losses = empty((n_freqs, n_sources), "float64", spectra)
     n_groups, n_runs = -(-n_freqs // _BINS), blocks(n_frames, THREADS)
-    parts = empty(xp, (n_groups, 2, *activations.shape), dtype, spectra)
+    parts = empty((n_groups, 2, *activations.shape), dtype, spectra)
     if n_freqs:
         sizes = np.int64(n_freqs), np.int64(n_frames)
         source = _terms_source(dtype, n_channels, n_sources, n_components)

@@ -13,9 +13,10 @@ import numpy as np
 from dspsep import _backend
 from dspsep._typing import Array
 from dspsep.kernels import generic
+from dspsep.kernels.gpu._arrays import contiguous, empty
 from dspsep.kernels.gpu._covariances import covariance_source
 from dspsep.kernels.gpu._launch import launch
-from dspsep.kernels.gpu._matrices import MOST_CHANNELS, THREADS, contiguous, empty
+from dspsep.kernels.gpu._matrices import MOST_CHANNELS, THREADS
 from dspsep.kernels.gpu.sweeps import swept
 
 __all__ = ["fastmnmf_covariances", "fastmnmf_sweep"]
@@ -27,8 +28,9 @@ def fastmnmf_covariances(parts: Array, weights: Array) -> Array:
     n_channels, n_weights = n_parts // 2, weights.shape[0]
     if max(n_channels, n_weights) > MOST_CHANNELS:
         return generic.fastmnmf_covariances(parts, weights)
-    xp, stored = _backend.namespace(parts, weights), parts.dtype.name
-    covariances = empty(xp, (n_freqs, n_weights, n_channels, n_channels), "complex128", parts)
+    _backend.namespace(parts, weights)  # which refuses arrays of two places
+    stored = parts.dtype.name
+    covariances = empty((n_freqs, n_weights, n_channels, n_channels), "complex128", parts)
     source, per_bin = covariance_source(
         "float64",
         n_channels,
@@ -40,7 +42,7 @@ def fastmnmf_covariances(parts: Array, weights: Array) -> Array:
         mean=False,
     )
     if n_freqs:
-        arrays = contiguous(xp, weights, stored), contiguous(xp, parts), covariances
+        arrays = contiguous(weights, stored), contiguous(parts), covariances
         sizes = np.float64(0), np.int64(n_freqs), np.int64(n_frames)
         launch(source, "covariances", (n_freqs * per_bin,), (THREADS,), *arrays, *sizes)
     return covariances

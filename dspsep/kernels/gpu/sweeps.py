@@ -14,8 +14,9 @@ import numpy as np
 from dspsep import _backend
 from dspsep._typing import Array
 from dspsep.kernels import generic
+from dspsep.kernels.gpu._arrays import contiguous, empty
 from dspsep.kernels.gpu._launch import blocks, launch
-from dspsep.kernels.gpu._matrices import MOST_CHANNELS, contiguous, empty, source_of
+from dspsep.kernels.gpu._matrices import MOST_CHANNELS, source_of
 
 __all__ = ["pair_projection", "projection_sweep", "steering_sweep", "swept"]
 
@@ -160,11 +161,11 @@ def _sweep_source(name: str, n_channels: int, n_sources: int) -> str:
 
 def swept(name: str, demixing: Array, covariances: Array, *options: np.generic) -> tuple[Array, Array]:
     """Return matrices and a number of each bin, from the kernel `name`, a thread for each bin."""
-    xp = _backend.namespace(demixing, covariances)
+    _backend.namespace(demixing, covariances)  # which refuses arrays of two places
     n_freqs, n_sources, n_channels = demixing.shape
-    demixing, covariances = contiguous(xp, demixing), contiguous(xp, covariances)
-    found = empty(xp, demixing.shape, "complex128", demixing)
-    logarithms = empty(xp, (n_freqs,), "float64", demixing)
+    demixing, covariances = contiguous(demixing), contiguous(covariances)
+    found = empty(demixing.shape, "complex128", demixing)
+    logarithms = empty((n_freqs,), "float64", demixing)
     if n_freqs:
         source = _sweep_source(name, n_channels, n_sources)
         arrays = demixing, covariances, found, logarithms

@@ -20,6 +20,7 @@ import numpy as np
 from dspsep import _backend
 from dspsep._typing import Array
 from dspsep.kernels import generic
+from dspsep.kernels.gpu._arrays import contiguous
 from dspsep.kernels.gpu._launch import REAL, blocks, launch
 
 __all__ = ["coordinate_sweeps", "extrapolated", "multiplied"]
@@ -34,10 +35,10 @@ def multiplied(
     if factor.dtype.name not in REAL or not factor.dtype == numerator.dtype == denominator.dtype:
         return generic.multiplied(factor, numerator, denominator, exponent, kept)
     xp = _backend.namespace(factor, numerator, denominator)
-    factor, denominator = xp.ascontiguousarray(factor), xp.ascontiguousarray(denominator)
-    numerator = xp.ascontiguousarray(xp.broadcast_to(numerator, factor.shape))
+    factor, denominator = contiguous(factor), contiguous(denominator)
+    numerator = contiguous(xp.broadcast_to(numerator, factor.shape))
     stays = xp.empty((0, 0), dtype=xp.bool, device=factor.device) if kept is None else kept
-    stays = xp.ascontiguousarray(stays)
+    stays = contiguous(stays)
     result: Array = xp.empty_like(factor)
     n_rows, n_columns = factor.shape
     real = factor.dtype.type
@@ -62,7 +63,7 @@ def extrapolated(new: Array, last: Array, momentum: float) -> Array:
     if new.dtype != last.dtype or new.shape != last.shape or new.dtype.name not in REAL:
         return generic.extrapolated(new, last, momentum)
     xp = _backend.namespace(new, last)
-    new, last = xp.ascontiguousarray(new), xp.ascontiguousarray(last)
+    new, last = contiguous(new), contiguous(last)
     result: Array = xp.empty_like(new)
     real, n = new.dtype.type, new.shape[0] * new.shape[1]
     scalars = real(momentum), real(xp.finfo(new.dtype).smallest_normal), np.int64(n)
@@ -80,7 +81,7 @@ def coordinate_sweeps(
         return generic.coordinate_sweeps(numerator, gram, factor, kept, n_sweeps)
     xp = _backend.namespace(numerator, gram, factor)
     stays = xp.empty((0,), dtype=xp.bool, device=factor.device) if kept is None else kept
-    numerator, gram, factor, stays = (xp.ascontiguousarray(each) for each in (numerator, gram, factor, stays))
+    numerator, gram, factor, stays = (contiguous(each) for each in (numerator, gram, factor, stays))
     result: Array = xp.empty_like(factor)
     n_components, n = factor.shape
     most = max(16, 1 << (n_components - 1).bit_length())
